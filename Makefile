@@ -1,0 +1,52 @@
+# Every target sets itself up: an environment in .venv, and missing programs from Debian's packages.
+# A second run finds the stamps in .venv and starts at once.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest
+
+# What the demo needs beside Python, and what the tests drive the daemon with.
+DEMO_PROGRAMS := sftp ssh-keygen sqlite3
+TEST_PROGRAMS := $(DEMO_PROGRAMS) scp ssh sshpass rclone psftp strace curl lftp
+BENCH_PROGRAMS := $(DEMO_PROGRAMS) sshd
+
+.PHONY: run test check bench faults clean
+
+run: .venv/ready-to-run
+	@sh tests/install-programs.sh $(DEMO_PROGRAMS)
+	@$(BIN)/python -m tilldrop.demo
+
+# Two workers, one file a worker: fault tests watch system calls and want a core for themselves.
+test: .venv/ready-to-test
+	@sh tests/install-programs.sh $(TEST_PROGRAMS)
+	$(PYTEST) -n 2 --dist loadgroup $(PYTEST_ARGS)
+
+check: .venv/ready-to-test
+	$(BIN)/ruff format --check daemon tests
+	$(BIN)/ruff check daemon tests
+	$(BIN)/mypy
+
+bench: .venv/ready-to-test
+	@sh tests/install-programs.sh $(BENCH_PROGRAMS)
+	$(BIN)/python -m tests.bench
+
+# The long kill sweep; `make test` runs a short one.
+faults: .venv/ready-to-test
+	@sh tests/install-programs.sh $(TEST_PROGRAMS)
+	$(BIN)/python -m tests.faults $(FAULTS_ARGS)
+
+clean:
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+
+.venv/ready-to-run: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo 'Tilldrop needs Python 3.11 or later; name one: make PYTHON=python3.11 ...' >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || sh tests/install-programs.sh python3-venv
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/pip install --quiet --editable .
+	@touch $@
+
+.venv/ready-to-test: .venv/ready-to-run
+	$(BIN)/pip install --quiet --group test --group check
+	@touch $@

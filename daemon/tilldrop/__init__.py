@@ -1,0 +1,1 @@
+"""Tilldrop: takes point-of-sale exports from many retailers and turns them into rows."""

@@ -1,0 +1,121 @@
+"""A delivery and the states it goes through: one table.
+
+Owns `MOVES`. Every change of state is one of these moves; `ledger.move()` makes it a
+compare-and-swap, one row in `moves`, one journal line. Nothing here touches a disk.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+# Crockford's base 32 without look-alikes; five of them tell apart 33 million uploads a second.
+_ID_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_ID_RANDOM_CHARS = 5
+
+
+class State(StrEnum):
+    """Where a delivery stands."""
+
+    RECEIVING = "receiving"  # a client is writing it
+    WAITING = "waiting"  # closed, but under a temporary name or empty
+    BROKEN = "broken"  # its end was never proved; may be resumed
+    ARRIVED = "arrived"  # whole, synced, acknowledged
+    IMPORTING = "importing"  # the worker has it
+    IMPORTED = "imported"
+    REJECTED = "rejected"
+    DUPLICATE = "duplicate"
+    UNCLAIMED = "unclaimed"  # no feed takes a file of that name
+    HELD = "held"  # an operator must release it
+
+
+class Cause(StrEnum):
+    """What made a delivery move."""
+
+    BEGIN = "begin"
+    CLOSE = "close"
+    RENAME = "rename"
+    LOST = "lost"  # the end of the transfer was not proved
+    RESUME = "resume"
+    STARTUP = "startup"
+    GRACE = "grace"  # waited long enough
+    WATCHDOG = "watchdog"
+    SCAN = "scan"
+    RETRY = "retry"
+    REPORT = "report"
+    CRASH = "crash"
+    OPERATOR = "operator"
+    REPLAY = "replay"
+
+
+MOVES: dict[State, frozenset[State]] = {
+    State.RECEIVING: frozenset({State.ARRIVED, State.WAITING, State.BROKEN}),
+    State.WAITING: frozenset({State.ARRIVED, State.RECEIVING, State.BROKEN}),
+    State.BROKEN: frozenset({State.RECEIVING}),
+    State.ARRIVED: frozenset({State.IMPORTING, State.HELD}),
+    State.IMPORTING: frozenset(
+        {
+            State.IMPORTED,
+            State.REJECTED,
+            State.DUPLICATE,
+            State.UNCLAIMED,
+            State.ARRIVED,  # temporary trouble: try again at not_before
+            State.HELD,
+        }
+    ),
+    State.IMPORTED: frozenset({State.ARRIVED}),
+    State.REJECTED: frozenset({State.ARRIVED}),
+    State.DUPLICATE: frozenset({State.ARRIVED}),
+    State.UNCLAIMED: frozenset({State.ARRIVED}),
+    State.HELD: frozenset({State.ARRIVED}),
+}
+
+ACCEPTED = frozenset(set(State) - {State.RECEIVING, State.WAITING, State.BROKEN})
+FINISHED = frozenset({State.IMPORTED, State.REJECTED, State.DUPLICATE, State.UNCLAIMED})
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One uploaded file: its row in the ledger.
+
+    arrival_seq: place in the order of acknowledgement, None until then.
+    name: as the customer sees it, relative to its root ("sales.csv", "transactions/a.csv").
+    size_bytes: whole size once accepted or waiting; contiguous prefix while broken.
+    gap_from: smallest offset from which the bytes on disk may have holes; None: no holes.
+    mtime: what the client's utime asked to be shown, seconds since 1970; else None.
+    run: number of the latest import attempt, 0 before the first.
+    attempts: failed attempts in a row. not_before: earliest next attempt.
+    bytes_gone_at: when retention took the bytes.
+    """
+
+    id: str
+    arrival_seq: int | None
+    customer: str
+    door: str
+    name: str
+    state: State
+    size_bytes: int
+    gap_from: int | None
+    mtime: int | None
+    began_at: datetime
+    arrived_at: datetime | None
+    changed_at: datetime
+    run: int
+    attempts: int
+    not_before: datetime | None
+    feed: str | None
+    reason: str | None
+    sha256: str | None
+    fingerprint: str | None
+    bytes_gone_at: datetime | None
+
+
+def new_id(now: datetime) -> str:
+    """Make a delivery id: readable, sortable by second, safe in any file name.
+
+    now: aware UTC. Returns e.g. "261121-204512-k7x2q".
+    """
+    tail = "".join(secrets.choice(_ID_ALPHABET) for _ in range(_ID_RANDOM_CHARS))
+    return f"{now:%y%m%d-%H%M%S}-{tail}"

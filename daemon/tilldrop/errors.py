@@ -1,0 +1,344 @@
+"""Every way Tilldrop can refuse, and every fault a file can have: one catalogue.
+
+Owns the codes. A code is frozen once released and never reused; each appears in
+`config/README.md`, and a test compares the two.
+
+`TilldropError` says that we cannot go on and know why. `FAULTS` names what may be wrong
+inside a file; a fault is a value (`rows.Fault`), never an exception.
+What is neither is a bug: it is caught only at the edge of a unit of work.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class TilldropError(Exception):
+    """Base of all that Tilldrop refuses knowingly.
+
+    code: frozen name. temporary: True if trying later can help; False if a person must act.
+    exit_code: what the CLI exits with. to_customer: one sentence that reveals no path,
+    table or version.
+    """
+
+    code: ClassVar[str] = "error"
+    temporary: ClassVar[bool] = False
+    exit_code: ClassVar[int] = 1
+    to_customer: ClassVar[str] = "The server could not do that."
+
+
+class ConfigInvalid(TilldropError):
+    """The configuration has mistakes; `str()` is all of them, one a line."""
+
+    code = "config-invalid"
+    exit_code = 78  # EX_CONFIG
+
+
+class HomeUnusable(TilldropError):
+    """The home is missing, not a home, or not writable."""
+
+    code = "home-unusable"
+    exit_code = 73  # EX_CANTCREAT
+
+
+class AlreadyRunning(TilldropError):
+    """Another daemon holds this home's lock."""
+
+    code = "already-running"
+    exit_code = 75
+
+
+class NotRunning(TilldropError):
+    """The command needs the running daemon, and none answers."""
+
+    code = "not-running"
+    exit_code = 69  # EX_UNAVAILABLE
+
+
+class PortTaken(TilldropError):
+    """A door's address could not be bound."""
+
+    code = "port-taken"
+    exit_code = 71  # EX_OSERR
+
+
+class SqliteTooOld(TilldropError):
+    """The SQLite library lacks what the schema needs."""
+
+    code = "sqlite-too-old"
+    exit_code = 69
+
+
+class SchemaTooNew(TilldropError):
+    """A database was written by a newer Tilldrop."""
+
+    code = "schema-too-new"
+    exit_code = 65  # EX_DATAERR
+
+
+class DatabaseDamaged(TilldropError):
+    """SQLite says that a database file is malformed."""
+
+    code = "database-damaged"
+    exit_code = 65
+
+
+class NoSuchCustomer(TilldropError):
+    """No customer of that name is configured."""
+
+    code = "no-such-customer"
+    exit_code = 67  # EX_NOUSER
+
+
+class NoSuchDelivery(TilldropError):
+    """The ledger knows no delivery of that id."""
+
+    code = "no-such-delivery"
+    exit_code = 66  # EX_NOINPUT
+
+
+class KeyUnusable(TilldropError):
+    """A public key cannot be used: unreadable, too short, or of a kind not accepted."""
+
+    code = "key-unusable"
+    exit_code = 65
+
+
+class UsageWrong(TilldropError):
+    """A command was given words that do not fit together."""
+
+    code = "usage-wrong"
+    exit_code = 64  # EX_USAGE
+
+
+class MoveRefused(TilldropError):
+    """A delivery is not in a state from which that move exists."""
+
+    code = "move-refused"
+    exit_code = 65
+    to_customer = "The file is being worked on, please try again."
+
+
+class NoSuchFile(TilldropError):
+    """The view shows nothing under that name."""
+
+    code = "no-such-file"
+    to_customer = "No such file."
+
+
+class NoSuchFolder(TilldropError):
+    """The view has no folder of that name."""
+
+    code = "no-such-folder"
+    to_customer = "No such folder; upload to the root or to a folder that is listed there."
+
+
+class IsFolder(TilldropError):
+    """A file was expected and a folder is there."""
+
+    code = "is-folder"
+    to_customer = "That is a folder."
+
+
+class NameRefused(TilldropError):
+    """A name that the view does not take: control characters, not UTF-8, too long, hidden."""
+
+    code = "name-refused"
+    to_customer = (
+        "That file name is not accepted: use up to 200 visible characters,"
+        " not beginning with a dot or a blank, without slashes or backslashes."
+    )
+
+
+class DeliveredStays(TilldropError):
+    """A delivered file cannot be renamed, removed or shortened."""
+
+    code = "delivered-stays"
+    to_customer = (
+        "Delivered files cannot be renamed or deleted: their data is already processed."
+        " To correct data, upload a file with the same transaction ids."
+    )
+
+
+class FolderFixed(TilldropError):
+    """Folders are made by the configuration, not by customers."""
+
+    code = "folder-fixed"
+    to_customer = "Folders cannot be made, renamed or removed; upload to the root."
+
+
+class ReadOnly(TilldropError):
+    """Receipts are written by Tilldrop alone."""
+
+    code = "read-only"
+    to_customer = "Receipts are read-only."
+
+
+class NotSupported(TilldropError):
+    """A request type that no client needs for an upload."""
+
+    code = "not-supported"
+    to_customer = "This request is not supported here."
+
+
+class NoLongerKept(TilldropError):
+    """The bytes of a delivery are gone by retention; its row remains."""
+
+    code = "no-longer-kept"
+    to_customer = "That file was processed; its bytes are no longer kept."
+
+
+class TooLarge(TilldropError):
+    """The upload would pass `limits.max_file_bytes`."""
+
+    code = "too-large"
+    to_customer = "The file is larger than this server accepts."
+
+
+class SpoolFull(TilldropError):
+    """Free space fell below `limits.reserve_bytes`."""
+
+    code = "spool-full"
+    temporary = True
+    exit_code = 75
+    to_customer = "Storage is full, please send again later."
+
+
+class SpoolFailed(TilldropError):
+    """The file system refused a write, a sync or a rename."""
+
+    code = "spool-failed"
+    temporary = True
+    exit_code = 74  # EX_IOERR
+    to_customer = "The file could not be stored, please send again later."
+
+
+class SpoolSplit(TilldropError):
+    """The spool's folders lie on more than one file system."""
+
+    code = "spool-split"
+    exit_code = 78
+
+
+class LedgerBusy(TilldropError):
+    """The ledger stayed locked by another program longer than the busy timeout."""
+
+    code = "ledger-busy"
+    temporary = True
+    exit_code = 75
+    to_customer = "The server is busy, please send again later."
+
+
+class LedgerFailed(TilldropError):
+    """SQLite could not commit to the ledger."""
+
+    code = "ledger-failed"
+    temporary = True
+    exit_code = 74
+    to_customer = "The file could not be recorded, please send again later."
+
+
+class UploadPoisoned(TilldropError):
+    """An earlier write of this upload failed, so its end is refused."""
+
+    code = "upload-poisoned"
+    temporary = True
+    to_customer = "Part of the file could not be stored, please send it again."
+
+
+class UploadHasGaps(TilldropError):
+    """The written ranges do not join up, so the file is not whole."""
+
+    code = "upload-has-gaps"
+    temporary = True
+    to_customer = "Parts of the file are missing, please send it again."
+
+
+class UploadTaken(TilldropError):
+    """Another connection is already resuming this broken upload."""
+
+    code = "upload-taken"
+    temporary = True
+    to_customer = "Another connection is resuming this upload; wait for it to end or send it whole."
+
+
+class SeekRefused(TilldropError):
+    """A resume was asked for at an offset beyond what is stored."""
+
+    code = "seek-refused"
+    to_customer = "Cannot resume from there: fewer bytes are stored. Send the file whole."
+
+
+class TooManyOpen(TilldropError):
+    """A session holds more open files than `limits.max_open_files`."""
+
+    code = "too-many-open"
+    temporary = True
+    to_customer = "Too many open files in this session."
+
+
+class ShuttingDown(TilldropError):
+    """The daemon is stopping and takes no new uploads."""
+
+    code = "shutting-down"
+    temporary = True
+    exit_code = 75
+    to_customer = "The server is restarting, please send again in a minute."
+
+
+class WorkerLost(TilldropError):
+    """The worker crashed, hung or grew past its memory limit during a job."""
+
+    code = "worker-lost"
+    temporary = True
+
+
+class DataBusy(TilldropError):
+    """data.db stayed locked by another program longer than the busy timeout."""
+
+    code = "data-busy"
+    temporary = True
+    exit_code = 75
+
+
+# What may be wrong inside a file, or with a file as a whole: code -> what the customer reads.
+# `{field}` and `{seen}` are filled in; `seen` is masked and shortened before it gets here.
+FAULTS: dict[str, str] = {
+    # one record
+    "field-count": "the row has {seen} than the header",
+    "id-empty": "{field} is empty, so the transaction has no id",
+    "location-empty": "{field} is empty, so the transaction has no location",
+    "total-empty": "{field} is empty",
+    "number-unreadable": "{field} is not a number: {seen}",
+    "amount-out-of-range": "{field} is too large to be an amount: {seen}",
+    "date-empty": "{field} is empty",
+    "date-unreadable": "{field} is not a date of the agreed format: {seen}",
+    "time-unreadable": "{field} is not a time of the agreed format: {seen}",
+    "date-out-of-range": "{field} is not between the years 1900 and 2200: {seen}",
+    "quote-unclosed": "a quotation mark opens here and is never closed",
+    "quote-stray": "text stands before or after a quoted field: {seen}",
+    "record-too-long": "the row is longer than {seen}",
+    "transaction-incomplete": "another row of this transaction is faulty (line {seen})",
+    # warnings: the row is imported
+    "time-skipped": "{seen} does not exist on that day (clocks go forward); one hour was added",
+    "time-ambiguous": "{seen} happens twice on that day (clocks go back); the first was taken",
+    "last-line-unterminated": "the last line has no line end, so the file may be cut short",
+    "key-repeated": "the same transaction stands in several rows; the last one was taken",
+    "timestamps-differ": "the rows of one transaction bear different times; the first was taken",
+    # the file as a whole
+    "file-empty": "the file is empty",
+    "no-records": "the file has a header line but no rows",
+    "not-text": "the file is not text: {seen}",
+    "encoding-wrong": "the file is not {field}: {seen}",
+    "nul-bytes": "the file contains NUL bytes, so it is damaged or not a text file",
+    "header-missing": "there is no header line {seen}",
+    "header-lacks": "columns are missing: {seen}",
+    "header-repeats": "a needed column stands twice in the header: {seen}",
+    "name-lacks-value": "the file name does not contain the {field}: {seen}",
+    "too-many-faults": "{seen} of the rows are faulty, more than the agreed share",
+    "no-feed": "no agreed file has a name like this: {seen}",
+    "never-renamed": "the file was sent under a temporary name and never got its final one",
+    "same-again": "the same file was already imported; nothing to do",
+    "import-crashed": "the import failed three times; the operator has been told",
+    "counts-disagree": "the rows could not be counted reliably; nothing was booked",
+}

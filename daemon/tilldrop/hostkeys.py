@@ -1,0 +1,96 @@
+"""The keys by which customers' clients recognise this server.
+
+Owns `keys/ssh_host_*_key` and their .pub files, in OpenSSH's form. Promises that keys found
+are taken over as they are (a move to another machine must not alarm clients), that missing
+ones are made, and that nobody but their owner can read them. Never prints a private key.
+"""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_ssh_private_key,
+)
+
+from tilldrop import journal
+from tilldrop.customers import RSA_MIN_BITS, fingerprint
+from tilldrop.errors import KeyUnusable
+from tilldrop.secretfiles import PUBLIC_MODE, SECRET_MODE, write_whole
+
+NEW_RSA_BITS = 3072  # 128 bits of strength (NIST SP 800-57), good beyond 2030
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+type_of_private = ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+
+
+@dataclass(frozen=True, slots=True)
+class HostKey:
+    """One host key. line: its public form, as known_hosts wants it. path: the private file."""
+
+    path: Path
+    kind: str
+    bits: int
+    fingerprint: str
+    line: str
+
+
+# In the order in which clients are offered them. RSA and ECDSA beside ed25519 because
+# curl's libssh2 1.10 and old JSch know no ed25519.
+_MAKERS: dict[str, Callable[[], type_of_private]] = {
+    "ssh_host_ed25519_key": ed25519.Ed25519PrivateKey.generate,
+    "ssh_host_ecdsa_key": lambda: ec.generate_private_key(ec.SECP256R1()),
+    "ssh_host_rsa_key": lambda: rsa.generate_private_key(65537, NEW_RSA_BITS),
+}
+
+
+def ensure(keys: Path) -> tuple[HostKey, ...]:
+    """Take over the host keys in `keys` and make those that are missing.
+
+    Raises KeyUnusable if one that is there cannot be used, OSError if one cannot be written.
+    Cost: three small files; the first time about a second for the RSA key.
+    """
+    keys.mkdir(parents=True, exist_ok=True)
+    for name, make in _MAKERS.items():
+        path = keys / name
+        if not path.exists():
+            private = make().private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
+            write_whole(path, private)
+            journal.host_key_made(kind=name, path=str(path))
+        _tighten(path)
+    found = listing(keys)
+    for key in found:
+        beside = key.path.with_name(key.path.name + ".pub")
+        if not beside.exists():
+            write_whole(beside, f"{key.line}\n".encode("ascii"), PUBLIC_MODE)
+    return found
+
+
+def listing(keys: Path) -> tuple[HostKey, ...]:
+    """Describe the host keys that are there, for the operator to publish to customers.
+
+    Raises KeyUnusable. Makes and changes nothing.
+    """
+    paths = (keys / name for name in _MAKERS)
+    return tuple(_describe(path) for path in paths if path.exists())
+
+
+def _describe(path: Path) -> HostKey:
+    try:
+        private = load_ssh_private_key(_content(path), password=None)
+    except OSError as problem:
+        raise KeyUnusable(f"{path}: cannot be read: {problem.strerror}") from problem
+    except TypeError as problem:
+        raise KeyUnusable(f"{path}: has a passphrase, which a daemon cannot type") from problem
+    except (ValueError, UnsupportedAlgorithm) as problem:
+        raise KeyUnusable(f"{path}: is not a private key in OpenSSH's form") from problem
+    return _described(path, private)
