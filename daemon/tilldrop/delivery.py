@@ -48,6 +48,7 @@ class Cause(StrEnum):
     CRASH = "crash"
     OPERATOR = "operator"
     REPLAY = "replay"
+    REMOVE = "remove"  # the client discarded what it had not finished
 
 
 MOVES: dict[State, frozenset[State]] = {

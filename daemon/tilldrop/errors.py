@@ -246,6 +246,20 @@ class UploadPoisoned(TilldropError):
     to_customer = "Part of the file could not be stored, please send it again."
 
 
+class BytesMissing(TilldropError):
+    """The ledger says that a delivery arrived, and its bytes are nowhere in the spool."""
+
+    code = "bytes-missing"
+    exit_code = 65
+
+
+class UploadBroken(TilldropError):
+    """An upload that broke off was asked to take its final name."""
+
+    code = "upload-broken"
+    to_customer = "This upload was not finished, so it cannot be renamed. Resume or send it again."
+
+
 class UploadHasGaps(TilldropError):
     """The written ranges do not join up, so the file is not whole."""
 

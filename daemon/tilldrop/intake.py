@@ -1,0 +1,95 @@
+"""Intake: the order of acknowledgement, and what all sessions share.
+
+Owns that order and the threads for disk work. A finished upload is, in this order: synced;
+committed to the ledger as ARRIVED; renamed into the spool's arrived/; both folders synced;
+answered. Once that answer is given nothing takes the delivery back; any error on the way is
+raised and becomes a failure reply. Never looks into a file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from tilldrop.delivery import Cause, Delivery, State
+from tilldrop.spool import failure
+from tilldrop.visit import Visit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tilldrop.config import Config, Customer
+    from tilldrop.ledger import Ledger
+    from tilldrop.spool import Spool
+    from tilldrop.upload import Upload
+
+T = TypeVar("T")
+
+DRAIN_LOOK_S = 0.05
+POOL_THREADS = 8  # disk work at a time; more only queue at the disk
+
+
+class Intake:
+    """What all sessions share. config_of: the configuration in force now.
+
+    on_waiting: called when a delivery begins to wait, for whoever keeps the time.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        spool: Spool,
+        config_of: Callable[[], Config],
+        on_waiting: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.ledger = ledger
+        self.spool = spool
+        self.config_of = config_of
+        self.on_waiting = on_waiting
+        self.pool = ThreadPoolExecutor(POOL_THREADS, thread_name_prefix="spool")
+        self.taking = True
+        self.uploads: set[Upload] = set()
+        self._settling: set[str] = set()
+
+    def visit(self, customer: Customer, door: str, peer: str) -> Visit:
+        """Begin a session of an admitted customer."""
+        return Visit(self, customer, door, peer)
+
+    def stop_taking(self) -> None:
+        """Refuse new uploads; those that are open go on."""
+        self.taking = False
+
+    async def drain(self, grace_s: float) -> None:
+        """Wait until no upload is open, at most that long."""
+        deadline = time.monotonic() + grace_s
+        while (self.uploads or self._settling) and time.monotonic() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(DRAIN_LOOK_S)  # once in the daemon's life; an Event buys nothing
+
+    def close(self) -> None:
+        """End the threads; what they have in hand is finished first."""
+        self.pool.shutdown()
+
+    def is_settling(self, delivery_id: str) -> bool:
+        """Say whether a session is between this delivery's commit and its answer."""
+        return delivery_id in self._settling
+
+    async def in_thread(self, work: Callable[[], T]) -> T:
+        """Run disk or ledger reading off the event loop."""
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self.pool, work)
+        except OSError as error:
+            raise failure(error, "the spool failed") from error
+
+    async def accept(self, delivery: str, before: State, cause: Cause, **columns: Any) -> Delivery:
+        """Commit a synced file as ARRIVED, move it to arrived/, sync the folders."""
+        self._settling.add(delivery)
+        try:
+            moved = await asyncio.wrap_future(
+                self.ledger.move(delivery, before, State.ARRIVED, cause, **columns)
+            )
+            await self.in_thread(lambda: self.spool.accept(delivery))
+        finally:
+            self._settling.discard(delivery)
+        return moved

@@ -1,0 +1,363 @@
+"""The ledger's writing side: the only writer of ledger.db.
+
+`Ledger` is a `LedgerReader` with one thread through which every change goes, and where changes
+that wait together become one commit with `synchronous=FULL`. Promises: a resolved future is on
+disk; every change of state is a compare-and-swap allowed by `delivery.MOVES`, one row in
+`moves`, one journal line after the commit. Never touches the spool.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from concurrent.futures import Future
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from tilldrop import journal, ledger_schema
+from tilldrop.delivery import MOVES, Cause, Delivery, State, new_id
+from tilldrop.errors import LedgerBusy, MoveRefused, NoSuchDelivery, TilldropError
+from tilldrop.ledger_reading import (
+    BUSY_TIMEOUT_MS,
+    DETAIL,
+    QUEUED,
+    LedgerReader,
+    instant_text,
+    read_delivery,
+    refusal,
+    utcnow,
+)
+from tilldrop.sqlite import check_version, journal_mode, sqlite3
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from tilldrop.rows import Report
+
+T = TypeVar("T")
+
+GROUP_MOST = 256  # changes in one commit: bounds how long the first of them waits
+# What a column is set to, where that is not a plain value. A replay keeps its place.
+NEXT_SEQ = "coalesce(arrival_seq, (SELECT coalesce(max(arrival_seq), 0) + 1 FROM deliveries))"
+KEEP_OR = "coalesce(arrived_at, ?)"
+# One row a customer: the head of its queue, by jumping from customer to customer in the index.
+HEADS = f"""
+WITH RECURSIVE waiting_for (customer) AS (
+    SELECT min(customer) FROM deliveries WHERE {QUEUED}
+    UNION ALL
+    SELECT (SELECT min(customer) FROM deliveries WHERE {QUEUED} AND customer > w.customer)
+    FROM waiting_for AS w WHERE w.customer IS NOT NULL
+)
+SELECT {DETAIL} FROM deliveries WHERE id IN (
+    SELECT (SELECT id FROM deliveries WHERE {QUEUED} AND customer = w.customer
+            ORDER BY arrival_seq LIMIT 1)
+    FROM waiting_for AS w WHERE w.customer IS NOT NULL)
+"""  # noqa: S608  no value from outside is in the text
+
+
+@dataclass(slots=True)
+class _Change:
+    """A change that waits for its commit: run by the writer thread inside a savepoint."""
+
+    apply: Callable[[sqlite3.Connection], Any]
+    done: Future[Any]
+
+
+class Ledger(LedgerReader):
+    """The one writer. Every method that changes something returns a future or waits for it."""
+
+    def __init__(self, path: Path, now: Callable[[], datetime] = utcnow) -> None:
+        super().__init__(path)
+        check_version()
+        self._now = now
+        self._served: dict[str, int] = {}  # customer -> tick of its last claim
+        self._said: list[Callable[[], None]] = []  # journal lines owed after the commit
+        self._changes: queue.SimpleQueue[_Change | None] = queue.SimpleQueue()
+        self._connection = self._open_writer()
+        self._thread = threading.Thread(target=self._write, name="ledger")
+        self._thread.start()
+
+    def _open_writer(self) -> sqlite3.Connection:
+        try:
+            connection = sqlite3.connect(
+                self.path,
+                isolation_level=None,
+                check_same_thread=False,  # opened here, used by the writer thread alone
+                timeout=BUSY_TIMEOUT_MS / 1000,
+            )
+            connection.execute(f"PRAGMA journal_mode = {journal_mode()}")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA foreign_keys = ON")
+            ledger_schema.migrate(connection)
+        except sqlite3.DatabaseError as error:
+            raise refusal(error, self.path) from error
+        return connection
+
+    def close(self) -> None:
+        """Commit what waits, end the writer thread, close all connections."""
+        if self._thread.is_alive():
+            self._changes.put(None)
+            self._thread.join()
+            self._connection.close()
+        super().close()
+
+    # -- changes ---------------------------------------------------------------------------
+
+    def begin(
+        self, customer: str, name: str, door: str, peer: str = "", delivery_id: str | None = None
+    ) -> Future[Delivery]:
+        """Open a row in RECEIVING. delivery_id: made by `delivery.new_id` if not given."""
+        now = self._now()
+        identity = delivery_id or new_id(now)
+
+        def apply(connection: sqlite3.Connection) -> Delivery:
+            connection.execute(
+                "INSERT INTO deliveries (id, customer, door, peer, name, state, began_at,"
+                " changed_at) VALUES (?, ?, ?, ?, ?, 'receiving', ?, ?)",
+                (identity, customer, door, peer, name, instant_text(now), instant_text(now)),
+            )
+            delivery = self._fetch(connection, identity)
+            self._note(connection, delivery, None, Cause.BEGIN, None)
+            return delivery
+
+        return self._submit(apply)
+
+    def move(
+        self,
+        delivery_id: str,
+        before: State,
+        after: State,
+        cause: Cause,
+        *,
+        reason: str | None = None,
+        **columns: object,
+    ) -> Future[Delivery]:
+        """Change the state, if it still is `before`; columns change with it.
+
+        A move to ARRIVED gives the next arrival_seq to a delivery that has none.
+        The future raises MoveRefused (another state, or no such move), NoSuchDelivery,
+        LedgerBusy, LedgerFailed. Cost: shares one commit with all that wait.
+        """
+        return self._submit(
+            lambda connection: self._move(
+                connection, delivery_id, before, after, cause, reason, columns
+            )
+        )
+
+    def amend(self, delivery_id: str, state: State, **columns: object) -> Future[Delivery]:
+        """Change columns without a move, if the state still is the given one."""
+
+        def apply(connection: sqlite3.Connection) -> Delivery:
+            self._update(connection, delivery_id, state, columns)
+            return self._fetch(connection, delivery_id)
+
+        return self._submit(apply)
+
+    def claim_next(self, cause: Cause, ready: Callable[[str], bool]) -> Delivery | None:
+        """Take the next delivery to import: ARRIVED -> IMPORTING, run + 1.
+
+        Serial per customer, in arrival_seq order: a customer whose head is being imported,
+        waits for its retry, or is not `ready` (its file is not in place yet) is passed over.
+        Among the others, the one served longest ago comes first. Waits for the commit.
+        """
+
+        def apply(connection: sqlite3.Connection) -> Delivery | None:
+            now = self._now()
+            heads = [read_delivery(row) for row in connection.execute(HEADS)]
+            heads.sort(key=lambda head: (self._served.get(head.customer, 0), head.arrival_seq))
+            for head in heads:
+                due = head.not_before is None or head.not_before <= now
+                if head.state is State.ARRIVED and due and ready(head.id):
+                    self._served[head.customer] = max(self._served.values(), default=0) + 1
+                    return self._move(
+                        connection,
+                        head.id,
+                        State.ARRIVED,
+                        State.IMPORTING,
+                        cause,
+                        None,
+                        {"run": head.run + 1, "not_before": None},
+                    )
+            return None
+
+        return self._submit(apply).result()
+
+    def record_report(self, report: Report) -> Future[Delivery]:
+        """Store a run's report and move its delivery by it: IMPORTING -> report.outcome."""
+
+        def apply(connection: sqlite3.Connection) -> Delivery:
+            connection.execute(
+                "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?)",
+                (
+                    report.delivery,
+                    report.run,
+                    instant_text(self._now()),
+                    report.outcome,
+                    report.to_json(),
+                ),
+            )
+            learnt = {
+                "feed": report.feed,
+                "fingerprint": report.fingerprint,
+                "sha256": report.sha256,
+                "attempts": 0,
+                "not_before": None,
+            }
+            return self._move(
+                connection,
+                report.delivery,
+                State.IMPORTING,
+                State(report.outcome),
+                Cause.REPORT,
+                report.reason,
+                learnt,
+            )
+
+        return self._submit(apply)
+
+    # -- the writer thread -----------------------------------------------------------------
+
+    def _submit(self, apply: Callable[[sqlite3.Connection], T]) -> Future[T]:
+        done: Future[T] = Future()
+        self._changes.put(_Change(apply, done))
+        return done
+
+    def _write(self) -> None:
+        """Take what waits, commit it together, until close()."""
+        while (first := self._changes.get()) is not None:
+            group, ending = [first], False
+            while len(group) < GROUP_MOST and not self._changes.empty():
+                change = self._changes.get()
+                if change is None:
+                    ending = True
+                    break
+                group.append(change)
+            self._commit(group)
+            if ending:
+                return
+
+    def _commit(self, group: list[_Change]) -> None:
+        """Apply each change in its savepoint, commit once, then answer all."""
+        # From here on a client that went away can no longer cancel its change.
+        group = [change for change in group if change.done.set_running_or_notify_cancel()]
+        self._said.clear()
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            answers = [(change, *self._apply(change)) for change in group]
+            self._connection.execute("COMMIT")
+        except sqlite3.DatabaseError as error:
+            trouble = refusal(error, self.path)
+            if self._connection.in_transaction or not isinstance(trouble, LedgerBusy):
+                self._reopen()
+            answers = [(change, None, trouble) for change in group]
+            self._said.clear()
+        for change, result, refused in answers:
+            if refused is None:
+                change.done.set_result(result)
+            else:
+                change.done.set_exception(refused)
+        for say in self._said:
+            say()
+
+    def _apply(self, change: _Change) -> tuple[Any, Exception | None]:
+        """Run one change; its refusal, or a bug in it, leaves the others of the group alone."""
+        owed = len(self._said)
+        self._connection.execute("SAVEPOINT change")
+        refused: Exception | None = None
+        try:
+            result = change.apply(self._connection)
+        except sqlite3.OperationalError:
+            raise  # the disk or a lock: it concerns the whole group
+        except Exception as error:  # noqa: BLE001  one change is a unit of work; its caller hears
+            result, refused = None, error
+            self._connection.execute("ROLLBACK TO change")
+            del self._said[owed:]
+        self._connection.execute("RELEASE change")
+        return result, refused
+
+    def _reopen(self) -> None:
+        """After a failed commit, neither the transaction nor its descriptors are trusted."""
+        self._connection.close()
+        try:
+            self._connection = self._open_writer()
+        except TilldropError as error:
+            journal.ledger_failed(str(error))
+
+    def _move(
+        self,
+        connection: sqlite3.Connection,
+        delivery_id: str,
+        before: State,
+        after: State,
+        cause: Cause,
+        reason: str | None,
+        columns: Mapping[str, object],
+    ) -> Delivery:
+        if after not in MOVES[before]:
+            raise MoveRefused(f"no delivery moves from {before} to {after}")
+        now = instant_text(self._now())
+        columns = {**columns, "state": after, "reason": reason, "changed_at": now}
+        if after is State.ARRIVED:
+            columns["arrived_at"] = (KEEP_OR, now)
+            columns["arrival_seq"] = (NEXT_SEQ,)
+        self._update(connection, delivery_id, before, columns)
+        delivery = self._fetch(connection, delivery_id)
+        self._note(connection, delivery, before, cause, reason)
+        return delivery
+
+    def _update(
+        self,
+        connection: sqlite3.Connection,
+        delivery_id: str,
+        state: State,
+        columns: Mapping[str, object],
+    ) -> None:
+        """Compare and swap."""
+        names: list[str] = []
+        values: list[object] = []
+        for name, value in columns.items():
+            sql, *bound = value if isinstance(value, tuple) else ("?", value)
+            names.append(f"{name} = {sql}")
+            values.extend(instant_text(v) if isinstance(v, datetime) else v for v in bound)
+        changed = connection.execute(
+            f"UPDATE deliveries SET {', '.join(names)} WHERE id = ? AND state = ?",  # noqa: S608
+            (*values, delivery_id, state),
+        ).rowcount
+        if changed == 0:
+            there = self._fetch(connection, delivery_id)
+            raise MoveRefused(f"delivery {delivery_id} is {there.state}, not {state}")
+
+    def _fetch(self, connection: sqlite3.Connection, delivery_id: str) -> Delivery:
+        sql = f"SELECT {DETAIL} FROM deliveries WHERE id = ?"  # noqa: S608
+        row = connection.execute(sql, (delivery_id,)).fetchone()
+        if row is None:
+            raise NoSuchDelivery(f"the ledger has no delivery {delivery_id!r}")
+        return read_delivery(row)
+
+    def _note(
+        self,
+        connection: sqlite3.Connection,
+        delivery: Delivery,
+        before: State | None,
+        cause: Cause,
+        reason: str | None,
+    ) -> None:
+        """Write the row in `moves` and owe the journal its line."""
+        connection.execute(
+            "INSERT INTO moves (delivery, before, after, cause, reason, at)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            (delivery.id, before, delivery.state, cause, reason, instant_text(delivery.changed_at)),
+        )
+        self._said.append(
+            lambda: journal.delivery_moved(
+                delivery.id,
+                delivery.customer,
+                delivery.name,
+                before or "",
+                delivery.state,
+                cause,
+                reason,
+            )
+        )

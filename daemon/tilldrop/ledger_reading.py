@@ -1,0 +1,217 @@
+"""The ledger's reading side: every question that anyone asks of ledger.db.
+
+`LedgerReader` serves the daemon and, beside it, the CLI: a read-only connection for each
+thread. Never writes. SQL that only SQLite understands stays in the ledger's files and `sql/`.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from tilldrop.delivery import Delivery, State
+from tilldrop.errors import (
+    DatabaseDamaged,
+    LedgerBusy,
+    LedgerFailed,
+    NoSuchDelivery,
+    TilldropError,
+)
+from tilldrop.rows import Report
+from tilldrop.sqlite import sqlite3
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+T = TypeVar("T")
+
+BUSY_TIMEOUT_MS = 5_000  # longest a door may wait for another program's lock
+DETAIL = (
+    "id, arrival_seq, customer, door, name, state, size_bytes, gap_from, mtime, began_at,"
+    " arrived_at, changed_at, run, attempts, not_before, feed, reason, sha256, fingerprint,"
+    " bytes_gone_at"
+)
+UNFINISHED = "state IN ('receiving', 'waiting', 'broken')"
+QUEUED = "state IN ('arrived', 'importing')"
+
+
+def utcnow() -> datetime:
+    """Return the present instant, aware UTC."""
+    return datetime.now(UTC)
+
+
+def instant_text(at: datetime) -> str:
+    """Write an instant so that text order is time order."""
+    return at.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def _instant(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
+
+
+def read_delivery(row: Sequence[Any]) -> Delivery:
+    """Read a row that was selected with DETAIL."""
+    fields = dict(zip(DETAIL.split(", "), row, strict=True))
+    fields["state"] = State(fields["state"])
+    for name in ("began_at", "arrived_at", "changed_at", "not_before", "bytes_gone_at"):
+        fields[name] = _instant(fields[name])
+    return Delivery(**fields)
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One change of state, as it was logged. before: None at the beginning."""
+
+    before: State | None
+    after: State
+    cause: str
+    reason: str | None
+    at: datetime
+
+
+class LedgerReader:
+    """Reads the ledger, beside the daemon or within it; a connection for each thread."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._local = threading.local()
+        self._opened: list[sqlite3.Connection] = []
+
+    def rows(self, sql: str, parameters: Iterable[object] = ()) -> list[tuple[Any, ...]]:
+        """Run one query on this thread's connection and fetch all of it."""
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        try:
+            if connection is None:
+                connection = self._open_reader()
+            return connection.execute(sql, tuple(parameters)).fetchall()
+        except sqlite3.DatabaseError as error:
+            raise refusal(error, self.path) from error
+
+    def _open_reader(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            f"{self.path.resolve().as_uri()}?mode=ro",
+            uri=True,
+            isolation_level=None,
+            check_same_thread=False,  # close() comes from another thread
+            timeout=BUSY_TIMEOUT_MS / 1000,
+        )
+        self._opened.append(connection)
+        self._local.connection = connection
+        return connection
+
+    def _deliveries(self, condition: str, parameters: Iterable[object] = ()) -> list[Delivery]:
+        sql = f"SELECT {DETAIL} FROM deliveries WHERE {condition}"  # noqa: S608
+        return [read_delivery(row) for row in self.rows(sql, parameters)]
+
+    def one(self, delivery_id: str) -> Delivery:
+        """Return one delivery. Raises NoSuchDelivery."""
+        found = self._deliveries("id = ?", (delivery_id,))
+        if not found:
+            raise NoSuchDelivery(f"the ledger has no delivery {delivery_id!r}")
+        return found[0]
+
+    def find(
+        self,
+        customer: str | None = None,
+        state: State | None = None,
+        name: str | None = None,
+        since: datetime | None = None,
+        limit: int = 100,
+    ) -> list[Delivery]:
+        """Return deliveries that fit all that is given, newest first."""
+        wanted = {"customer = ?": customer, "state = ?": state, "name = ?": name}
+        given = {sql: value for sql, value in wanted.items() if value is not None}
+        if since is not None:
+            given["began_at >= ?"] = instant_text(since)
+        condition = " AND ".join(given) or "1"
+        order = " ORDER BY began_at DESC, id DESC LIMIT ?"
+        return self._deliveries(condition + order, (*given.values(), limit))
+
+    def in_state(self, state: State) -> list[Delivery]:
+        """Return all deliveries in one state, in order of arrival, then of beginning."""
+        return self._deliveries("state = ? ORDER BY arrival_seq, began_at", (state,))
+
+    def latest_accepted(self, customer: str, name: str) -> Delivery | None:
+        """Return the last acknowledged delivery of a name."""
+        condition = "customer = ? AND name = ? AND arrival_seq IS NOT NULL"
+        condition += " ORDER BY arrival_seq DESC LIMIT 1"
+        return next(iter(self._deliveries(condition, (customer, name))), None)
+
+    def accepted_names(self, customer: str) -> list[Delivery]:
+        """Return the last acknowledged delivery of every name. Cost: the customer's index."""
+        sql = (
+            f"SELECT {DETAIL}, max(arrival_seq) FROM deliveries"  # noqa: S608
+            " WHERE customer = ? AND arrival_seq IS NOT NULL GROUP BY name"
+        )
+        return [read_delivery(row[:-1]) for row in self.rows(sql, (customer,))]
+
+    def unfinished(self, customer: str, name: str | None = None) -> list[Delivery]:
+        """Return what is being received, waits or broke off, latest change last."""
+        condition = f"{UNFINISHED} AND customer = ? AND bytes_gone_at IS NULL"
+        if name is None:
+            return self._deliveries(condition + " ORDER BY changed_at", (customer,))
+        return self._deliveries(condition + " AND name = ? ORDER BY changed_at", (customer, name))
+
+    def with_receipt(self, customer: str, limit: int) -> list[Delivery]:
+        """Return the last deliveries about which there is something to tell, newest first."""
+        condition = (
+            "customer = ? AND (state NOT IN"
+            " ('receiving', 'waiting', 'broken', 'arrived', 'importing')"
+            " OR reason = 'never-renamed') ORDER BY changed_at DESC LIMIT ?"
+        )
+        return self._deliveries(condition, (customer, limit))
+
+    def latest_import(self, customer: str, feed: str) -> Delivery | None:
+        """Return the delivery with the highest arrival_seq imported in that feed."""
+        condition = (
+            "state = 'imported' AND customer = ? AND feed = ? ORDER BY arrival_seq DESC LIMIT 1"
+        )
+        return next(iter(self._deliveries(condition, (customer, feed))), None)
+
+    def next_attempt_at(self) -> datetime | None:
+        """Return when the earliest waiting retry is due; None if none waits."""
+        sql = "SELECT min(not_before) FROM deliveries WHERE state = 'arrived'"
+        return _instant(self.rows(sql)[0][0])
+
+    def bytes_older_than(self, state: State, before: datetime) -> list[Delivery]:
+        """Return deliveries in a state since before that instant whose bytes are still there."""
+        condition = "bytes_gone_at IS NULL AND state = ? AND changed_at < ?"
+        return self._deliveries(condition, (state, instant_text(before)))
+
+    def report(self, delivery_id: str, run: int | None = None) -> Report | None:
+        """Return the report of one run, or of the latest that ended."""
+        sql = "SELECT report FROM runs WHERE delivery = ?"
+        sql += " ORDER BY run DESC LIMIT 1" if run is None else " AND run = ?"
+        found = self.rows(sql, (delivery_id,) if run is None else (delivery_id, run))
+        return Report.from_json(found[0][0]) if found else None
+
+    def moves(self, delivery_id: str) -> list[Move]:
+        """Return every state that a delivery went through, first to last."""
+        sql = "SELECT before, after, cause, reason, at FROM moves WHERE delivery = ? ORDER BY seq"
+        return [
+            Move(State(b) if b else None, State(a), c, r, datetime.fromisoformat(at))
+            for b, a, c, r, at in self.rows(sql, (delivery_id,))
+        ]
+
+    def count_by_state(self) -> dict[State, int]:
+        """Return how many deliveries stand in each state; states with none are left out."""
+        sql = "SELECT state, count(*) FROM deliveries GROUP BY state"
+        return {State(state): count for state, count in self.rows(sql)}
+
+    def close(self) -> None:
+        """Close every thread's reading connection."""
+        while self._opened:
+            self._opened.pop().close()
+
+
+def refusal(error: sqlite3.DatabaseError, path: Path) -> TilldropError:
+    """Name what SQLite said."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return LedgerBusy(f"{path.name} stayed locked by another program for {BUSY_TIMEOUT_MS} ms")
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return DatabaseDamaged(f"{path} is damaged ({error}); restore it from a backup")
+    return LedgerFailed(f"{path.name}: {error}")

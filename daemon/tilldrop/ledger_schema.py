@@ -1,0 +1,45 @@
+"""The ledger's schema and its migrations, owned by sqlite-utils.
+
+Promises: `migrate` brings any released schema forward and refuses a newer one. Never reads a
+delivery. The text of each step lies in `sql/`.
+"""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from sqlite_utils import Database
+from sqlite_utils.migrations import Migrations
+
+from tilldrop.errors import SchemaTooNew
+
+if TYPE_CHECKING:
+    from tilldrop.sqlite import sqlite3
+
+STEPS = Migrations("ledger")
+KNOWN = frozenset({"001"})
+
+
+@STEPS(name="001")
+def deliveries_moves_runs(db: Database) -> None:
+    """Make the three tables of the first release."""
+    text = (files("tilldrop") / "sql" / "ledger-001.sql").read_text(encoding="utf-8")
+    # executescript() would commit the migration's transaction before its own record is written.
+    statement = ""
+    for line in text.splitlines(keepends=True):
+        statement += line
+        if line.rstrip().endswith(";"):
+            db.conn.execute(statement)
+            statement = ""
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Apply what is missing. Raises SchemaTooNew if a step is applied that we do not know."""
+    db = Database(connection)
+    if newer := sorted({step.name for step in STEPS.applied(db)} - KNOWN):
+        raise SchemaTooNew(
+            f"the ledger has schema step {newer[-1]}, which this version does not know;"
+            " run the newer Tilldrop that wrote it, or restore a backup"
+        )
+    STEPS.apply(db)

@@ -1,0 +1,148 @@
+"""What a session sees: listings, sizes, receipts, bytes to read back.
+
+`Look` reads the ledger for `view`, which decides. Promises: methods raise TilldropError only;
+nothing of another customer is ever looked up. Never changes anything.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from tilldrop import receipts, view
+from tilldrop.delivery import Delivery, State
+from tilldrop.errors import IsFolder, NoSuchFile, NoSuchFolder, TilldropError
+from tilldrop.reader import FileReader, Reader
+from tilldrop.view import Entry, Known
+
+if TYPE_CHECKING:
+    from tilldrop.config import Customer
+    from tilldrop.intake import Intake
+    from tilldrop.upload import Upload
+
+RECEIPTS_LISTED = 1_000  # newest; older ones are still read by name
+
+
+class Look:
+    """The reading half of a session; paths are as clients write them."""
+
+    def __init__(self, intake: Intake, customer: Customer) -> None:
+        self._intake = intake
+        self._ledger = intake.ledger
+        self._spool = intake.spool
+        self._customer = customer
+        self._open: list[Upload] = []  # the session's own uploads show their present size
+
+    @property
+    def customer(self) -> Customer:
+        """Return the customer as configured now: a reload reaches open sessions."""
+        return self._intake.config_of().customers.get(self._customer.name, self._customer)
+
+    def _known(self, name: str) -> Known:
+        own = next((u.size_bytes for u in reversed(self._open) if u.name == name), None)
+        customer = self._customer.name
+        unfinished = [
+            d for d in self._ledger.unfinished(customer, name) if d.state is not State.RECEIVING
+        ]
+        return Known(
+            own_size=own,
+            unfinished=unfinished[-1] if unfinished else None,
+            accepted=self._ledger.latest_accepted(customer, name),
+        )
+
+    async def stat(self, path: str) -> Entry:
+        """Answer STAT, LSTAT, SIZE, MLST. Raises NoSuchFile, NameRefused."""
+        name = view.resolve(path)
+        known_folders = view.folders(self.customer)
+        if name == "" or name in known_folders:
+            return _folder(name)
+        if name.startswith(view.RECEIPTS + "/"):
+            delivery = await self._receipt_of(name)
+            text = await self._intake.in_thread(lambda: self._receipt_text(delivery))
+            return _receipt_entry(name, delivery, text)
+        known = await self._intake.in_thread(lambda: self._known(name))
+        return view.stat(name, known, int(time.time()))
+
+    async def entries(self, path: str) -> list[Entry]:
+        """Return a folder's entries, folders first. Raises NoSuchFolder."""
+        folder = view.resolve(path)
+        known_folders = view.folders(self.customer)
+        if folder and folder not in known_folders:
+            await self.stat(path)  # NoSuchFile, or a file
+            raise NoSuchFolder(f"{folder!r} is a file")
+        found = [_folder(name) for name in sorted(view.inside(folder, known_folders))]
+        if folder == view.RECEIPTS:
+            return found + await self._intake.in_thread(self._receipt_entries)
+        return found + await self._intake.in_thread(lambda: self._file_entries(folder))
+
+    def _file_entries(self, folder: str) -> list[Entry]:
+        """Read what the ledger knows of every name, and keep those of one folder."""
+        customer = self._customer.name
+        accepted = {d.name: d for d in self._ledger.accepted_names(customer)}
+        unfinished = {
+            d.name: d for d in self._ledger.unfinished(customer) if d.state is not State.RECEIVING
+        }
+        own = {upload.name: upload.size_bytes for upload in self._open}
+        now = int(time.time())
+        entries = []
+        for tail in sorted(view.inside(folder, {**accepted, **unfinished, **own})):
+            name = f"{folder}/{tail}" if folder else tail
+            known = Known(own.get(name), unfinished.get(name), accepted.get(name))
+            if known.own_size is not None or view.shown(known) is not None:
+                entries.append(_renamed(view.stat(name, known, now), tail))
+        return entries
+
+    def _receipt_entries(self) -> list[Entry]:
+        entries = []
+        for delivery in self._ledger.with_receipt(self._customer.name, RECEIPTS_LISTED):
+            name = receipts.name_for(delivery)
+            entry = _receipt_entry(name, delivery, self._receipt_text(delivery))
+            entries.append(_renamed(entry, name.rpartition("/")[2]))
+        return entries
+
+    async def _receipt_of(self, path: str) -> Delivery:
+        """Find the delivery that a receipt's name ends with."""
+        delivery_id = path.removesuffix(".txt").rpartition(".")[2]
+        try:
+            delivery = await self._intake.in_thread(lambda: self._ledger.one(delivery_id))
+        except TilldropError as error:
+            raise NoSuchFile(f"no receipt {path!r}") from error
+        if delivery.customer != self._customer.name or receipts.name_for(delivery) != path:
+            raise NoSuchFile(f"no receipt {path!r}")
+        return delivery
+
+    def _receipt_text(self, delivery: Delivery) -> bytes:
+        report = self._ledger.report(delivery.id)
+        return receipts.render(delivery, report).encode()
+
+    async def open_read(self, path: str) -> Reader:
+        """Open a name or a receipt for reading. Raises NoSuchFile, IsFolder, NoLongerKept."""
+        name = view.resolve(path)
+        if name == "" or name in view.folders(self.customer):
+            raise IsFolder(f"{name or '/'} is a folder")
+        if name.startswith(view.RECEIPTS + "/"):
+            delivery = await self._receipt_of(name)
+            return Reader(await self._intake.in_thread(lambda: self._receipt_text(delivery)))
+        known = await self._intake.in_thread(lambda: self._known(name))
+        delivery = view.open_read(name, known)
+        where = await self._intake.in_thread(lambda: self._spool.path_of(delivery.id))
+        if where is None:
+            raise NoSuchFile(f"the bytes of {delivery.id} are missing")
+        return await self._intake.in_thread(
+            lambda: FileReader(self._intake, where, delivery.size_bytes)
+        )
+
+
+def _folder(name: str) -> Entry:
+    return Entry(
+        name.rpartition("/")[2] or name, is_folder=True, size_bytes=0, mtime=0, writable=False
+    )
+
+
+def _renamed(entry: Entry, name: str) -> Entry:
+    return Entry(name, entry.is_folder, entry.size_bytes, entry.mtime, entry.writable)
+
+
+def _receipt_entry(name: str, delivery: Delivery, text: bytes) -> Entry:
+    at = int(delivery.changed_at.timestamp())
+    return Entry(name, is_folder=False, size_bytes=len(text), mtime=at, writable=False)

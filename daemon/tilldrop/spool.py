@@ -1,0 +1,146 @@
+"""The spool: where the bytes of deliveries wait, and the only mover of files.
+
+Owns three folders on one file system, in which a file's name is its delivery's id:
+`receiving/` (being written, waiting or broken off), `arrived/` (acknowledged, to be imported)
+and `kept/` (imported or refused; kept for reading back and replay). A client's own name for a
+file never becomes a path. Promises: a move is one rename followed by an fsync of both folders.
+Never looks into a file, never knows a state.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING
+
+from tilldrop.errors import SpoolFailed, SpoolFull, SpoolSplit
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FILE_MODE = 0o600
+FOLDER_MODE = 0o700
+COPY_CHUNK_BYTES = 8 * 1024**2
+
+
+class Spool:
+    """Files of deliveries. root: made if missing. reserve_bytes: free space never used up."""
+
+    def __init__(self, root: Path, reserve_bytes: int) -> None:
+        self.receiving = root / "receiving"
+        self.arrived = root / "arrived"
+        self.kept = root / "kept"
+        self.reserve_bytes = reserve_bytes
+        for folder in (root, self.receiving, self.arrived, self.kept):
+            folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+        devices = {f.stat().st_dev for f in (self.receiving, self.arrived, self.kept)}
+        if len(devices) > 1:
+            raise SpoolSplit(f"{root}: receiving, arrived and kept must lie on one file system")
+
+    def check_room(self, wanted_bytes: int = 0) -> None:
+        """Raise SpoolFull if less than the reserve would be free after writing that much."""
+        space = os.statvfs(self.receiving)
+        if space.f_bavail * space.f_frsize - wanted_bytes < self.reserve_bytes:
+            raise SpoolFull(f"less than {self.reserve_bytes} bytes are free in {self.receiving}")
+
+    def open_new(self, delivery_id: str) -> int:
+        """Create receiving/ID and return its descriptor, open for reading and writing."""
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+        return _opened(self.receiving / delivery_id, flags)
+
+    def open_again(self, delivery_id: str) -> int:
+        """Open receiving/ID, which was broken off or waits, for reading and writing."""
+        return _opened(self.receiving / delivery_id, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+
+    def copy_into(self, delivery_id: str, descriptor: int) -> int:
+        """Copy the bytes of another delivery to an open new file; return how many."""
+        source = self.path_of(delivery_id)
+        if source is None:
+            return 0
+        copied = 0
+        reader = _opened(source, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            while count := os.copy_file_range(reader, descriptor, COPY_CHUNK_BYTES):
+                copied += count
+        except OSError as error:
+            raise failure(error, f"cannot copy {delivery_id}") from error
+        finally:
+            os.close(reader)
+        return copied
+
+    def accept(self, delivery_id: str) -> None:
+        """Receiving -> arrived. Doing it again after it was done is fine."""
+        self._move(delivery_id, self.receiving, self.arrived)
+
+    def keep(self, delivery_id: str) -> None:
+        """Arrived -> kept. Doing it again is fine."""
+        self._move(delivery_id, self.arrived, self.kept)
+
+    def return_to_arrived(self, delivery_id: str) -> None:
+        """Kept -> arrived: rings the importer's bell. Doing it again is fine."""
+        self._move(delivery_id, self.kept, self.arrived)
+
+    def is_arrived(self, delivery_id: str) -> bool:
+        """Say whether the importer may read it."""
+        return (self.arrived / delivery_id).exists()
+
+    def path_arrived(self, delivery_id: str) -> Path:
+        """Where the importer reads it."""
+        return self.arrived / delivery_id
+
+    def path_of(self, delivery_id: str) -> Path | None:
+        """Return where the bytes are now; None if they are gone."""
+        folders = (self.kept, self.arrived, self.receiving)
+        return next((f / delivery_id for f in folders if (f / delivery_id).exists()), None)
+
+    def size_receiving(self, delivery_id: str) -> int:
+        """Return the size on disk of an unfinished upload, 0 if there is none."""
+        try:
+            return (self.receiving / delivery_id).stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    def strays(self, folder: Path) -> list[str]:
+        """Return the names of all files in one of the spool's folders."""
+        return sorted(entry.name for entry in os.scandir(folder) if entry.is_file())
+
+    def drop(self, delivery_id: str) -> None:
+        """Remove the bytes, wherever they are; retention and discarded uploads."""
+        if (path := self.path_of(delivery_id)) is not None:
+            path.unlink(missing_ok=True)
+
+    def _move(self, delivery_id: str, source: Path, target: Path) -> None:
+        try:
+            (source / delivery_id).rename(target / delivery_id)
+        except FileNotFoundError as error:
+            if not (target / delivery_id).exists():
+                raise SpoolFailed(f"the bytes of {delivery_id} are missing") from error
+        except OSError as error:
+            raise failure(error, f"cannot move {delivery_id} to {target.name}") from error
+        for folder in (target, source):
+            _sync_folder(folder)
+
+
+def _opened(path: Path, flags: int) -> int:
+    try:
+        return os.open(path, flags, FILE_MODE)
+    except OSError as error:
+        raise failure(error, f"cannot open {path.name}") from error
+
+
+def _sync_folder(folder: Path) -> None:
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise failure(error, f"cannot sync {folder.name}") from error
+
+
+def failure(error: OSError, what: str) -> SpoolFull | SpoolFailed:
+    """Name an operating system's refusal: no room, or anything else."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return SpoolFull(f"{what}: {error.strerror}")
+    return SpoolFailed(f"{what}: {error.strerror}")

@@ -1,0 +1,248 @@
+"""One file while a client writes it.
+
+Owns the descriptor of receiving/ID until the upload ends, and the knowledge of which ranges
+were written. Promises: a failed write poisons the upload, so that its end is refused; nothing
+is written past the size limit or into the space reserve. Bytes are gathered into large writes
+that run in a thread, so that a slow disk never holds the event loop. Never moves a file and
+never changes a state: `intake` does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING, TypeVar
+
+from tilldrop.errors import (
+    SpoolFailed,
+    TilldropError,
+    TooLarge,
+    UploadHasGaps,
+    UploadPoisoned,
+)
+from tilldrop.spool import failure
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from concurrent.futures import Executor, Future
+
+    from tilldrop.delivery import Delivery
+    from tilldrop.spool import Spool
+
+T = TypeVar("T")
+
+GATHER_BYTES = 512 * 1024  # one write to disk; two may be in memory at a time
+RANGES_MOST = 4_096  # a client that writes ever more islands is not uploading a file
+
+
+class Ranges:
+    """Which bytes of a file were written. `prefix`: how many without a hole from the start."""
+
+    def __init__(self, prefix: int = 0) -> None:
+        self.prefix = prefix
+        self._islands: list[tuple[int, int]] = []  # beyond the prefix, sorted, apart
+
+    def add(self, start: int, end: int) -> None:
+        """Note that start <= offset < end was written. Raises UploadHasGaps past RANGES_MOST."""
+        if start > self.prefix:
+            self._islands.append((start, end))
+            self._islands.sort()
+            self._join()
+            if len(self._islands) > RANGES_MOST:
+                raise UploadHasGaps(f"more than {RANGES_MOST} separate ranges were written")
+            return
+        self.prefix = max(self.prefix, end)
+        while self._islands and self._islands[0][0] <= self.prefix:
+            self.prefix = max(self.prefix, self._islands.pop(0)[1])
+
+    def _join(self) -> None:
+        joined = [self._islands[0]]
+        for start, end in self._islands[1:]:
+            if start <= joined[-1][1]:
+                joined[-1] = (joined[-1][0], max(joined[-1][1], end))
+            else:
+                joined.append((start, end))
+        self._islands = joined
+
+    def cut(self, size: int) -> None:
+        """Forget what lies at or beyond size."""
+        self.prefix = min(self.prefix, size)
+        self._islands = [(s, min(e, size)) for s, e in self._islands if s < size]
+
+    @property
+    def end(self) -> int:
+        """Return the offset behind the last byte written."""
+        return self._islands[-1][1] if self._islands else self.prefix
+
+    @property
+    def whole(self) -> bool:
+        """Say whether no hole is left."""
+        return not self._islands
+
+
+class Upload:
+    """An open upload. Made by `Visit.open_write`; ended by `Visit.finish` or `abandon`.
+
+    name: as the customer sees it now. mtime: what the client asked to be shown. append: every
+    write goes to the end, whatever offset it names. seed: id of the accepted delivery whose
+    bytes are copied before the first change; an upload that never changed them is discarded.
+    begun: the ledger's row, on its way. note_gap: awaited once, with the prefix, before the first
+    write that leaves a hole.
+    """
+
+    def __init__(
+        self,
+        delivery_id: str,
+        name: str,
+        descriptor: int,
+        spool: Spool,
+        pool: Executor,
+        max_bytes: int,
+        note_gap: Callable[[int], Awaitable[object]],
+    ) -> None:
+        self.delivery_id = delivery_id
+        self.name = name
+        self.mtime: int | None = None
+        self.append = False
+        self.seed: str | None = None
+        self.ranges = Ranges()
+        self.ended = False
+        self.touched = False
+        self.begun: Future[Delivery] | None = None
+        self.poison: TilldropError | None = None
+        self._descriptor = descriptor
+        self._spool = spool
+        self._pool = pool
+        self._max_bytes = max_bytes
+        self._note_gap: Callable[[int], Awaitable[object]] | None = note_gap
+        self._gathered = bytearray()
+        self._gathered_at = 0
+        self._flight: asyncio.Future[None] | None = None
+
+    @property
+    def size_bytes(self) -> int:
+        """Return the size as STAT shows it."""
+        return self.ranges.end
+
+    async def write(self, offset: int, chunk: bytes) -> None:
+        """Take bytes. Raises TooLarge, SpoolFull, SpoolFailed, UploadHasGaps, UploadPoisoned."""
+        self._check()
+        try:
+            await self._change()
+            start = self.size_bytes if self.append else offset
+            await self._admit(start, start + len(chunk))
+            if self._gathered and start != self._gathered_at + len(self._gathered):
+                await self._send_off()
+            if not self._gathered:
+                self._gathered_at = start
+            self._gathered += chunk
+            self.ranges.add(start, start + len(chunk))
+            if len(self._gathered) >= GATHER_BYTES:
+                await self._send_off()
+        except TilldropError as error:
+            self.poison = self.poison or error
+            raise
+
+    async def truncate(self, size: int) -> None:
+        """Set the size: equal is fine, smaller cuts. Raises UploadHasGaps for larger."""
+        self._check()
+        if size == self.size_bytes:
+            return
+        if size > self.size_bytes:
+            raise UploadHasGaps(f"cannot grow {self.delivery_id} to {size} without bytes")
+        try:
+            await self._change()
+            await self.flush()
+            await self._in_thread(lambda: os.ftruncate(self._descriptor, size))
+        except TilldropError as error:
+            self.poison = self.poison or error
+            raise
+        self.ranges.cut(size)
+
+    async def start_at(self, prefix: int) -> None:
+        """Go on with a file of which the first prefix bytes are known to be right."""
+
+        def cut() -> int:
+            kept = min(prefix, os.fstat(self._descriptor).st_size)
+            os.ftruncate(self._descriptor, kept)
+            return kept
+
+        self.ranges.prefix = await self._in_thread(cut)
+
+    async def read(self, offset: int, size: int) -> bytes:
+        """Return bytes written so far; fewer than size at the end."""
+        await self.flush()
+        return await self._in_thread(lambda: os.pread(self._descriptor, size, offset))
+
+    async def flush(self) -> None:
+        """Hand everything to the operating system."""
+        await self._send_off()
+        await self._land()
+
+    async def sync(self) -> None:
+        """Make everything durable. Raises what write raises."""
+        self._check()
+        try:
+            await self.flush()
+            await self._in_thread(lambda: os.fsync(self._descriptor))
+        except TilldropError as error:
+            # After a failed fsync the kernel may have dropped the bytes: never trust it again.
+            self.poison = self.poison or error
+            raise
+
+    def close(self) -> None:
+        """Close the descriptor; doing it again is fine."""
+        if not self.ended:
+            self.ended = True
+            os.close(self._descriptor)
+
+    def _check(self) -> None:
+        if self.poison is not None:
+            raise UploadPoisoned(f"{self.delivery_id}: {self.poison}") from self.poison
+        if self.ended:
+            raise SpoolFailed(f"{self.delivery_id} is closed")
+
+    async def _change(self) -> None:
+        """Before the first change, copy the seed's bytes."""
+        self.touched = True
+        if self.seed is not None:
+            seed, self.seed = self.seed, None
+            await self._in_thread(lambda: self._spool.copy_into(seed, self._descriptor))
+
+    async def _admit(self, start: int, end: int) -> None:
+        if end > self._max_bytes:
+            raise TooLarge(f"{self.delivery_id} would be larger than {self._max_bytes} bytes")
+        if start > self.ranges.prefix and self._note_gap is not None:
+            note, self._note_gap = self._note_gap, None
+            await note(self.ranges.prefix)
+
+    async def _send_off(self) -> None:
+        """Start writing what is gathered, once the write before has landed."""
+        await self._land()
+        if not self._gathered:
+            return
+        chunk, at = self._gathered, self._gathered_at
+        self._gathered = bytearray()
+        loop = asyncio.get_running_loop()
+        self._flight = loop.run_in_executor(self._pool, self._write_out, chunk, at)
+
+    async def _land(self) -> None:
+        if self._flight is not None:
+            flight, self._flight = self._flight, None
+            await flight
+
+    def _write_out(self, chunk: bytearray, at: int) -> None:
+        self._spool.check_room(len(chunk))
+        rest = memoryview(chunk)
+        try:
+            while rest:
+                written = os.pwrite(self._descriptor, rest, at)
+                rest, at = rest[written:], at + written
+        except OSError as error:
+            raise failure(error, f"cannot write {self.delivery_id}") from error
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+        except OSError as error:
+            raise failure(error, f"cannot store {self.delivery_id}") from error

@@ -1,0 +1,328 @@
+"""One client session: what a customer asks of its view, carried out.
+
+`Visit` stands beneath both doors. What a request means is decided by `view`, which is pure;
+here the answer is put into effect. Owns the uploads that its session has open. Promises:
+methods raise TilldropError only. Never speaks a protocol.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from tilldrop import journal, view
+from tilldrop.delivery import Cause, Delivery, State, new_id
+from tilldrop.errors import (
+    DeliveredStays,
+    MoveRefused,
+    NoSuchFile,
+    ReadOnly,
+    SeekRefused,
+    ShuttingDown,
+    TilldropError,
+    TooManyOpen,
+    UploadHasGaps,
+    UploadPoisoned,
+    UploadTaken,
+)
+from tilldrop.ledger_reading import utcnow
+from tilldrop.looking import Look
+from tilldrop.upload import Upload
+
+if TYPE_CHECKING:
+    from tilldrop.config import Customer
+    from tilldrop.intake import Intake
+
+EMPTY = "empty"
+TEMPORARY_NAME = "temporary-name"
+MTIME_TRIES = 5  # an import passes through two states; more means something else is wrong
+
+
+class Visit(Look):
+    """One client session. All methods raise TilldropError only; paths are as clients write them.
+
+    peer: source address, for the ledger.
+    """
+
+    def __init__(self, intake: Intake, customer: Customer, door: str, peer: str) -> None:
+        super().__init__(intake, customer)
+        self._door = door
+        self._peer = peer
+        self._closed_here: set[str] = set()
+        self.uploads_finished = 0
+        self.bytes_received = 0
+
+    # -- writing -----------------------------------------------------------------------------
+
+    async def open_write(
+        self, path: str, *, truncate: bool, append: bool = False, offset: int = 0
+    ) -> Upload:
+        """Open a name for writing, by the rules of `view.open_write`.
+
+        append: every write goes to the end. offset: where a REST wants to go on.
+        Raises ShuttingDown, TooManyOpen, NameRefused, NoSuchFolder, IsFolder, ReadOnly,
+        SpoolFull, SpoolFailed, UploadTaken, NoLongerKept, SeekRefused.
+        """
+        if not self._intake.taking:
+            raise ShuttingDown("the daemon is stopping")
+        limits = self._intake.config_of().limits
+        if len(self._open) >= limits.max_open_files:
+            raise TooManyOpen(f"{len(self._open)} files are open")
+        name = view.resolve(path)
+        view.check_place(name, view.folders(self.customer))
+        await self._intake.in_thread(self._spool.check_room)
+        known = await self._intake.in_thread(lambda: self._known(name))
+        decision = view.open_write(known, truncate=truncate)
+        upload = await (
+            self._resume(name, decision)
+            if isinstance(decision, view.Resume)
+            else self._begin(name, decision)
+        )
+        upload.append = append
+        self._open.append(upload)
+        self._intake.uploads.add(upload)
+        if offset > upload.size_bytes:
+            await self.abandon(upload)
+            raise SeekRefused(f"cannot go on at {offset}: {upload.size_bytes} bytes are stored")
+        return upload
+
+    async def _begin(self, name: str, decision: view.Begin) -> Upload:
+        delivery_id = new_id(utcnow())
+        descriptor = await self._intake.in_thread(lambda: self._spool.open_new(delivery_id))
+        upload = self._upload(delivery_id, name, descriptor)
+        # Waited for at the end of the upload, so that opening a file costs no commit.
+        upload.begun = self._ledger.begin(
+            self._customer.name, name, self._door, self._peer, delivery_id
+        )
+        if decision.seed is not None:
+            upload.seed = decision.seed.id
+            upload.ranges.prefix = decision.seed.size_bytes
+        return upload
+
+    async def _resume(self, name: str, decision: view.Resume) -> Upload:
+        delivery = decision.delivery
+        moving = self._ledger.move(
+            delivery.id, delivery.state, State.RECEIVING, Cause.RESUME, size_bytes=0, gap_from=None
+        )
+        try:
+            await asyncio.wrap_future(moving)
+        except MoveRefused as error:
+            raise UploadTaken(f"{delivery.id} was resumed elsewhere") from error
+        descriptor = await self._intake.in_thread(lambda: self._spool.open_again(delivery.id))
+        upload = self._upload(delivery.id, name, descriptor)
+        upload.mtime = delivery.mtime
+        await upload.start_at(decision.keep_bytes)
+        return upload
+
+    def _upload(self, delivery_id: str, name: str, descriptor: int) -> Upload:
+        return Upload(
+            delivery_id,
+            name,
+            descriptor,
+            self._spool,
+            self._intake.pool,
+            self._intake.config_of().limits.max_file_bytes,
+            lambda prefix: asyncio.wrap_future(
+                self._ledger.amend(delivery_id, State.RECEIVING, gap_from=prefix)
+            ),
+        )
+
+    async def finish(self, upload: Upload) -> None:
+        """Take an upload whose end is proved; returns once it is durable.
+
+        An empty one, or one under a temporary name, waits for what comes next.
+        Raises UploadPoisoned, UploadHasGaps, SpoolFull, SpoolFailed, LedgerBusy, LedgerFailed;
+        then the upload has become broken. Cost: one fsync of the file, one ledger commit,
+        one rename, two of folders. Goes on to its end even if the caller is cancelled.
+        """
+        await asyncio.shield(asyncio.ensure_future(self._finish(upload)))
+
+    async def _finish(self, upload: Upload) -> None:
+        try:
+            if upload.poison is not None:
+                raise UploadPoisoned(str(upload.poison)) from upload.poison
+            if not upload.ranges.whole:
+                raise UploadHasGaps(f"{upload.delivery_id}: bytes from {upload.ranges.prefix} on")
+            if upload.seed is not None and not upload.touched:
+                await self._discard_untouched(upload)
+                return
+            await upload.sync()
+            upload.close()
+            await self._commit(upload)
+        except TilldropError:
+            await self.abandon(upload)
+            raise
+        self._forget(upload)
+        self._closed_here.add(upload.name)
+        self.uploads_finished += 1
+        self.bytes_received += upload.size_bytes
+
+    async def _commit(self, upload: Upload) -> None:
+        if upload.begun is not None:
+            await asyncio.wrap_future(upload.begun)
+        size = upload.size_bytes
+        columns = {"size_bytes": size, "mtime": upload.mtime, "name": upload.name, "gap_from": None}
+        temporary = self.customer.finishing_rename and view.is_temporary(upload.name)
+        if size and not temporary:
+            await self._intake.accept(upload.delivery_id, State.RECEIVING, Cause.CLOSE, **columns)
+            return
+        why = TEMPORARY_NAME if temporary else EMPTY
+        waiting = self._ledger.move(
+            upload.delivery_id, State.RECEIVING, State.WAITING, Cause.CLOSE, reason=why, **columns
+        )
+        await asyncio.wrap_future(waiting)
+        self._intake.on_waiting()
+
+    async def _discard_untouched(self, upload: Upload) -> None:
+        """Drop an upload that was opened on a delivered file and never written to."""
+        upload.close()
+        if upload.mtime is not None and upload.seed is not None:
+            await self._show_mtime(await self._one(upload.seed), upload.mtime)
+        await self._discard(upload.delivery_id, State.RECEIVING)
+        self._forget(upload)
+
+    async def abandon(self, upload: Upload) -> None:
+        """End an upload whose end was not proved: it is BROKEN and may be resumed."""
+        if upload not in self._open:
+            return
+        self._forget(upload)
+        try:
+            await self._break_off(upload)
+        except TilldropError as error:
+            # Start-up finds the row and does it again; the client has its failure already.
+            journal.upload_abandon_failed(upload.delivery_id, error.code, str(error))
+        finally:
+            upload.close()
+
+    async def _break_off(self, upload: Upload) -> None:
+        prefix = upload.ranges.prefix
+        if upload.poison is not None or upload.seed is not None:
+            prefix = 0  # what is on disk cannot be told
+        elif not upload.ended:
+            await upload.flush()
+            await upload.truncate(prefix)
+        broken = self._ledger.move(
+            upload.delivery_id,
+            State.RECEIVING,
+            State.BROKEN,
+            Cause.LOST,
+            size_bytes=prefix,
+            name=upload.name,
+            gap_from=None,
+        )
+        await asyncio.wrap_future(broken)
+
+    def _forget(self, upload: Upload) -> None:
+        self._open.remove(upload)
+        self._intake.uploads.discard(upload)
+
+    # -- changing names and attributes ---------------------------------------------------------
+
+    async def rename(self, old: str, new: str) -> None:
+        """Give an unfinished upload its final name: the proof of its end.
+
+        Raises DeliveredStays, UploadBroken, NoSuchFile, FolderFixed, ReadOnly, and what accept
+        raises.
+        """
+        source, target = view.resolve(old), view.resolve(new)
+        known_folders = view.folders(self.customer)
+        if source in known_folders or source == "":
+            raise view.refuse_folder_change(source)
+        if source.startswith(view.RECEIPTS + "/"):
+            raise ReadOnly("receipts are read-only")
+        view.check_place(target, known_folders)
+        known = await self._intake.in_thread(lambda: self._known(source))
+        delivery = view.rename(source, known)
+        if delivery is None:
+            upload = next(u for u in reversed(self._open) if u.name == source)
+            upload.name = target
+            return
+        if view.is_temporary(target) and self.customer.finishing_rename:
+            await asyncio.wrap_future(self._ledger.amend(delivery.id, State.WAITING, name=target))
+            return
+        await asyncio.shield(
+            self._intake.accept(delivery.id, State.WAITING, Cause.RENAME, name=target)
+        )
+        self._closed_here.add(target)
+        self.uploads_finished += 1
+
+    async def remove(self, path: str) -> None:
+        """Discard an unfinished upload; a delivered file stays.
+
+        Raises DeliveredStays, NoSuchFile, ReadOnly, FolderFixed.
+        """
+        name = view.resolve(path)
+        if name in view.folders(self.customer) or name == "":
+            raise view.refuse_folder_change(name)
+        if name.startswith(view.RECEIPTS + "/"):
+            raise ReadOnly("receipts are read-only")
+        waiting = await self._intake.in_thread(self._waiting_names)
+        known = await self._intake.in_thread(lambda: self._known(name))
+        try:
+            delivery = view.remove(name, known, waiting)
+        except DeliveredStays:
+            if name in self._closed_here and known.accepted is not None:
+                journal.sender_withdrew(known.accepted.id, self._customer.name, name)
+            raise
+        if delivery is not None:
+            await self._discard(delivery.id, delivery.state)
+
+    def _waiting_names(self) -> list[str]:
+        found = self._ledger.unfinished(self._customer.name)
+        return [d.name for d in found if d.state is State.WAITING]
+
+    async def _discard(self, delivery_id: str, state: State) -> None:
+        """Forget an unfinished upload: BROKEN, its bytes gone."""
+        if state is not State.BROKEN:
+            await asyncio.wrap_future(
+                self._ledger.move(
+                    delivery_id, state, State.BROKEN, Cause.REMOVE, bytes_gone_at=utcnow()
+                )
+            )
+        else:
+            await asyncio.wrap_future(
+                self._ledger.amend(delivery_id, state, bytes_gone_at=utcnow())
+            )
+        await self._intake.in_thread(lambda: self._spool.drop(delivery_id))
+
+    async def set_mtime(self, path: str, mtime: int) -> None:
+        """Keep a time as the name's shown time. Raises NoSuchFile; folders take it silently."""
+        name = view.resolve(path)
+        if name in view.folders(self.customer) or name == "":
+            return
+        if name.startswith(view.RECEIPTS + "/"):
+            await self._receipt_of(name)
+            return
+        own = next((u for u in reversed(self._open) if u.name == name), None)
+        if own is not None:
+            own.mtime = mtime
+            return
+        known = await self._intake.in_thread(lambda: self._known(name))
+        delivery = view.shown(known)
+        if delivery is None:
+            raise NoSuchFile(f"no delivery is called {name!r}")
+        await self._show_mtime(delivery, mtime)
+
+    async def _show_mtime(self, delivery: Delivery, mtime: int) -> None:
+        """Amend whatever state the delivery is in by now: an import may be moving it."""
+        for _ in range(MTIME_TRIES):
+            try:
+                await asyncio.wrap_future(
+                    self._ledger.amend(delivery.id, delivery.state, mtime=mtime)
+                )
+            except MoveRefused:
+                delivery = await self._one(delivery.id)
+            else:
+                return
+
+    async def _one(self, delivery_id: str) -> Delivery:
+        return await self._intake.in_thread(lambda: self._ledger.one(delivery_id))
+
+    async def refuse_folder_change(self, path: str) -> None:
+        """Answer MKDIR and RMDIR: always FolderFixed."""
+        raise view.refuse_folder_change(view.resolve(path))
+
+    async def end(self) -> None:
+        """End the session: what is still open is broken. Doing it again is fine."""
+        for upload in list(self._open):
+            await self.abandon(upload)
