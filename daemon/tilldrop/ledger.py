@@ -41,6 +41,7 @@ T = TypeVar("T")
 GROUP_MOST = 256  # changes in one commit: bounds how long the first of them waits
 # What a column is set to, where that is not a plain value. A replay keeps its place.
 NEXT_SEQ = "coalesce(arrival_seq, (SELECT coalesce(max(arrival_seq), 0) + 1 FROM deliveries))"
+NEXT_RUN = "(SELECT coalesce(max(run), 0) + 1 FROM runs WHERE delivery = deliveries.id)"
 KEEP_OR = "coalesce(arrived_at, ?)"
 # One row a customer: the head of its queue, by jumping from customer to customer in the index.
 HEADS = f"""
@@ -156,7 +157,10 @@ class Ledger(LedgerReader):
         return self._submit(apply)
 
     def claim_next(self, cause: Cause, ready: Callable[[str], bool]) -> Delivery | None:
-        """Take the next delivery to import: ARRIVED -> IMPORTING, run + 1.
+        """Take the next delivery to import: ARRIVED -> IMPORTING.
+
+        Its run is one more than the last that reported. An attempt that was lost has the same
+        number as the next, so that the worker can say what it had already committed.
 
         Serial per customer, in arrival_seq order: a customer whose head is being imported,
         waits for its retry, or is not `ready` (its file is not in place yet) is passed over.
@@ -178,7 +182,7 @@ class Ledger(LedgerReader):
                         State.IMPORTING,
                         cause,
                         None,
-                        {"run": head.run + 1, "not_before": None},
+                        {"run": (NEXT_RUN,), "not_before": None},
                     )
             return None
 

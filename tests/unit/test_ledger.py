@@ -151,6 +151,14 @@ def test_a_replay_keeps_its_place_in_the_order(ledger: Ledger) -> None:
     assert ledger.one(old).run == 2
 
 
+def test_a_lost_attempt_and_the_next_are_the_same_run(ledger: Ledger) -> None:
+    delivery_id = arrive(ledger)
+    claim(ledger)
+    ledger.move(delivery_id, State.IMPORTING, State.ARRIVED, Cause.CRASH, attempts=1).result()
+    claim(ledger)
+    assert ledger.one(delivery_id).run == 1
+
+
 def test_the_report_is_kept_for_each_run(ledger: Ledger) -> None:
     delivery_id = arrive(ledger)
     claim(ledger)
