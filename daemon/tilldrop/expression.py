@@ -21,7 +21,7 @@ Tree = tuple[object, ...]
 MAX_CHARS = 1000
 _MAX_DEPTH = 50  # nobody nests deeper by hand, and the parser is recursive
 _PIECE = re.compile(
-    r"\s*(?:(?P<number>\d+(?:\.\d+)?)|(?P<word>[^\W\d]\w*)|\[(?P<name>[^\[\]]*)\]|(?P<sign>[-+*()]))"
+    r"\s*(?:(?P<number>[0-9]+(?:\.[0-9]+)?)|(?P<word>[^\W\d]\w*)|\[(?P<name>[^\[\]]*)\]|(?P<sign>[-+*()]))"
 )
 
 

@@ -10,7 +10,7 @@ Owns the grammar below. Never reads a date; `importer.values` does, from `tokens
     mm   two digits     ss  two digits     fff  one to nine digits, a fraction of a second
     a    AM PM A.M. P.M. in any case       Z    Z, +01, +0100 or +01:00
 
-Every other character that is not a letter stands for itself, and so does a T.
+Every character that is not one of the letters A to Z stands for itself, and so does a T.
 
 Three formats have names:
 
@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 
 NAMED = ("iso", "epoch", "compact")
 
@@ -80,13 +81,18 @@ def check(written: str) -> str | None:
         return None
     pieces = tokens(written)
     for token in pieces:
-        if not token.field and token.text.isalpha() and token.text != "T":
+        if not token.field and _is_letters(token.text) and token.text != "T":
             return f'"{token.text}" means nothing in a date format; known are {" ".join(_ROLES)}'
     roles = [_ROLES[token.field] for token in pieces if token.field]
     twice = sorted({role for role in roles if roles.count(role) > 1})
     if twice:
         return f"the {twice[0]} stands there twice"
     return _missing(roles, pieces) or _cannot_be_told_apart(pieces)
+
+
+def _is_letters(text: str) -> bool:
+    """Tell A to Z, which may have been meant as a field, from all that stands for itself."""
+    return text.isascii() and text.isalpha()
 
 
 def _missing(roles: list[str], pieces: tuple[Token, ...]) -> str | None:
@@ -114,7 +120,7 @@ def _missing(roles: list[str], pieces: tuple[Token, ...]) -> str | None:
 
 def _cannot_be_told_apart(pieces: tuple[Token, ...]) -> str | None:
     """Find a field of open length with digits right behind it."""
-    for token, after in zip(pieces, pieces[1:], strict=False):
+    for token, after in pairwise(pieces):
         digits_follow = (after.field and after.field not in _TEXTUAL) or after.text[0].isdigit()
         if token.field in _OPEN_ENDED and digits_follow:
             return f"{token.text} and {after.text} need something between them"

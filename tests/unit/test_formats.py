@@ -1,0 +1,71 @@
+"""Date formats: how they are cut, and what is wrong with a wrong one."""
+
+from __future__ import annotations
+
+import pytest
+
+from tilldrop.formats import NAMED, check, has_time, tokens
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        *NAMED,
+        "YYYY-MM-DD",
+        "D/M/YYYY HH:mm",
+        "DD.MM.YY H:mm:ss",
+        "YYYYMMDDHHmmss",
+        "YYYY-MM-DDTHH:mm:ss.fffZ",
+        "DD-MMM-YYYY hh:mm a",
+        "M/D/YY h:mma Z",
+        "YYYY年M月D日",
+    ],
+)
+def test_sound_format_is_accepted(written: str) -> None:
+    assert check(written) is None
+
+
+@pytest.mark.parametrize(
+    ("written", "why"),
+    [
+        ("", "the year is missing"),
+        ("D/M", "the year is missing"),
+        ("YYYY-DD", "the month is missing"),
+        ("MM/YYYY", "the day is missing"),
+        ("dd.mm.yyyy", '"dd" means nothing'),
+        ("YYYY-MMMM-DD", '"MMMM" means nothing'),
+        ("YYYY-MM-DD at HH", '"t" means nothing'),
+        ("DD.MM.YYYY YY", "the year stands there twice"),
+        ("DD.MM.YYYY mm", "the minute needs the hour"),
+        ("DD.MM.YYYY HH:ss", "the second needs the minute"),
+        ("DD.MM.YYYY HH:mm.fff", "the fraction needs the second"),
+        ("DD.MM.YYYY hh:mm", "need a (AM or PM)"),
+        ("DD.MM.YYYY HH:mm a", "goes with hh or h"),
+        ("DMYYYY", "D and M need something between them"),
+        ("YYYYMD", "M and D need something between them"),
+        ("DD.M20YY", "M and 20 need something between them"),
+    ],
+)
+def test_wrong_format_is_explained(written: str, why: str) -> None:
+    assert why in str(check(written))
+
+
+def test_format_is_cut_into_fields_and_text_for_itself() -> None:
+    cut = [(token.field, token.text) for token in tokens("D. MMM YYTHH")]
+    assert cut == [
+        ("D", "D"),
+        ("", ". "),
+        ("MMM", "MMM"),
+        ("", " "),
+        ("YY", "YY"),
+        ("", "T"),
+        ("HH", "HH"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("written", "answer"),
+    [("DD.MM.YYYY", False), ("DD.MM.YYYY H:mm", True), ("D/M/YY h a", True), ("iso", True)],
+)
+def test_format_tells_whether_it_holds_a_time(written: str, answer: bool) -> None:  # noqa: FBT001
+    assert has_time(written) is answer
