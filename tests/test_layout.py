@@ -20,7 +20,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("importer.*",),
     ("doors.*", "watch", "housekeeping"),
     ("control", "service"),
-    ("home_files", "cli_context", "cli_output", "cli_customers", "cli_deliveries", "cli_try"),
+    ("home_files", "cli_context", "cli_output"),
+    ("cli_customers", "cli_deliveries", "cli_replay", "cli_try"),
     ("cli", "demo"),
 )
 
@@ -31,7 +32,16 @@ NOT_IN_WORKER = {"sqlite", "ledger", "ledger_reading", "ledger_schema", "config"
 ADAPTERS = {
     "asyncssh": {"doors.sftp", "doors.sftp_session", "doors.sftp_wire"},
     "watchdog": {"watch"},
-    "click": {"cli", "cli_context", "cli_output", "cli_customers", "cli_deliveries", "cli_try"},
+    "click": {
+        "cli",
+        "cli_context",
+        "cli_customers",
+        "cli_deliveries",
+        "cli_output",
+        "cli_replay",
+        "cli_try",
+    },
+    "tomlkit": {"home_files"},
     "argon2": {"customers"},
     "structlog": {"journal"},
     "adbc_driver_sqlite": {"importer.engine", "importer.store", "importer.worker"},

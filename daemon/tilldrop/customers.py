@@ -1,8 +1,10 @@
 """Who may knock: passwords and public keys of customers.
 
-Owns `keys/customers/`: NAME.password (one argon2id hash) and NAME.pub (public keys).
+Owns `keys/customers/`: NAME.password (one hash, see `passwords`) and NAME.pub (public keys).
 Promises that a wrong password, an unknown customer, a disabled one and one without a
-password are refused alike and after the same work. Never keeps a password, never logs a key.
+password are refused alike and after the same work. A hash that was brought along costs its own
+work on top, so its customer can be told from an unknown one by the time until its first login,
+at which the hash is replaced by ours. Never keeps a password, never logs a key.
 
 A .pub file holds any number of keys, each either
 
@@ -21,34 +23,30 @@ import base64
 import binascii
 import hashlib
 import secrets
-import unicodedata
-from collections.abc import Callable, Iterator
+import threading
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-import argon2
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_ssh_public_key
 
-from tilldrop import journal
-from tilldrop.config import Config, Customer
+from tilldrop import journal, passwords
 from tilldrop.errors import KeyUnusable, NoSuchCustomer
 from tilldrop.secretfiles import write_whole
 
-# OWASP's first choice for argon2id (Password Storage Cheat Sheet; as strong as RFC 9106's
-# low-memory set). 21 ms and 19 MiB a try on a 2-core VPS, where RFC 9106's takes 113 ms and
-# 64 MiB: logins come without a guess-proof limit before them, so a try must be cheap to bear.
-ARGON2_PASSES = 2
-ARGON2_MEMORY_KIB = 19 * 1024
-ARGON2_LANES = 1
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tilldrop.config import Config, Customer
 
 RSA_MIN_BITS = 2048  # NIST SP 800-131A: below is no longer acceptable
 MAX_KEY_FILE_BYTES = 256 * 1024  # some 500 keys
 MAX_PASSWORD_FILE_BYTES = 4096  # a hash takes about 100
 
 # 31 signs without look-alikes: a person can read them out over the telephone.
-_PASSWORD_ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
+_PASSWORD_ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"  # noqa: S105  an alphabet
 _PASSWORD_GROUPS = 4
 _PASSWORD_GROUP_CHARS = 5
 
@@ -113,11 +111,16 @@ def read_keys(path: Path) -> tuple[PublicKey, ...]:
     Raises KeyUnusable naming the file and, one a line, each line that is no usable key and
     why; also if the file cannot be read or holds no key. Cost: one small file.
     """
-    keys, complaints = _scan(_text_of(path))
+    return keys_in(_text_of(path), str(path))
+
+
+def keys_in(text: str, where: str) -> tuple[PublicKey, ...]:
+    """Read every key of a .pub file's text. where: what complaints name. Raises as `read_keys`."""
+    keys, complaints = _scan(text)
     if complaints:
-        raise KeyUnusable("\n".join(f"{path}:{each.line}: {each.why}" for each in complaints))
+        raise KeyUnusable("\n".join(f"{where}:{each.line}: {each.why}" for each in complaints))
     if not keys:
-        raise KeyUnusable(f"{path}: there is no key in it")
+        raise KeyUnusable(f"{where}: there is no key in it")
     return keys
 
 
@@ -127,23 +130,27 @@ class Customers:
     def __init__(self, keys: Path, config_of: Callable[[], Config]) -> None:
         self._folder = keys / "customers"
         self._config_of = config_of
-        self._hasher = argon2.PasswordHasher(
-            time_cost=ARGON2_PASSES, memory_cost=ARGON2_MEMORY_KIB, parallelism=ARGON2_LANES
-        )
         # What is verified when there is nothing to verify, so that the work is the same.
-        self._no_one = self._hasher.hash(secrets.token_hex())
+        self._no_one = passwords.made(secrets.token_hex())
+        self._replacing = threading.Lock()
         self._known: dict[str, tuple[object, tuple[PublicKey, ...]]] = {}
 
     def check_password(self, name: str, password: str) -> Customer | None:
         """Return the enabled customer whose password this is, else None.
 
-        Blocks for one argon2id verification whatever the answer: call it in an executor.
+        Blocks for one argon2id verification whatever the answer, and for that of a hash that was
+        brought along: call it in an executor.
         """
         customer = self._config_of().customers.get(name)
         stored = self._password_hash(name) if customer is not None else None
-        matches = self._verify(stored or self._no_one, password)
+        outdated = stored is not None and passwords.is_outdated(stored)
+        matches = passwords.matches(self._no_one if outdated else stored or self._no_one, password)
+        if outdated and stored is not None:
+            matches = passwords.matches(stored, password)
         if customer is None or customer.disabled or stored is None or not matches:
             return None
+        if outdated:
+            self._replace(name, stored, password)
         return customer
 
     def has_password(self, name: str) -> bool:
@@ -155,9 +162,27 @@ class Customers:
 
         Raises NoSuchCustomer if the name cannot be one, OSError. Blocks for one hash.
         """
+        self.set_password_hash(name, passwords.made(password))
+
+    def set_password_hash(self, name: str, stored: str) -> None:
+        """Store a hash that `passwords.kind` takes, durably. Raises as `set_password`."""
         path = self._path(name, "password")
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, self._hasher.hash(_prepared(password)).encode("ascii") + b"\n")
+        write_whole(path, stored.encode("ascii") + b"\n")
+
+    def _replace(self, name: str, before: str, password: str) -> None:
+        """Replace a hash that was brought along by ours, unless it has changed meanwhile."""
+        ours = passwords.made(password)
+        with self._replacing:
+            if self._password_hash(name) != before:
+                return
+            try:
+                self.set_password_hash(name, ours)
+            except OSError as problem:
+                why = problem.strerror or type(problem).__name__
+                journal.password_not_replaced(customer=name, why=why)
+            else:
+                journal.password_replaced(customer=name, before=passwords.kind(before))
 
     def keys(self, name: str) -> tuple[PublicKey, ...]:
         """Return the keys with which that customer may log in now; none if unknown or disabled.
@@ -204,24 +229,20 @@ class Customers:
         try:
             with path.open("rb") as file:
                 stored = file.read(MAX_PASSWORD_FILE_BYTES).decode("ascii").strip()
-            argon2.extract_parameters(stored)
+            passwords.kind(stored)
         except FileNotFoundError:
             return None
-        except (OSError, UnicodeDecodeError, argon2.exceptions.InvalidHashError) as problem:
-            journal.password_unreadable(customer=name, why=type(problem).__name__)
+        except UnicodeDecodeError:
+            journal.password_unreadable(customer=name, why="not a text file")
+            return None
+        except OSError as problem:
+            why = problem.strerror or type(problem).__name__
+            journal.password_unreadable(customer=name, why=why)
+            return None
+        except ValueError as problem:
+            journal.password_unreadable(customer=name, why=str(problem))
             return None
         return stored
-
-    def _verify(self, stored: str, password: str) -> bool:
-        try:
-            return self._hasher.verify(stored, _prepared(password))
-        except argon2.exceptions.VerificationError:
-            return False
-
-
-def _prepared(password: str) -> str:
-    # One password typed on two systems may be composed differently (RFC 4013).
-    return unicodedata.normalize("NFKC", password)
 
 
 def _text_of(path: Path) -> str:

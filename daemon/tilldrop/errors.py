@@ -150,6 +150,13 @@ class NameRefused(TilldropError):
     )
 
 
+class NameExists(TilldropError):
+    """A client asked for a name only if it is not taken, and it is."""
+
+    code = "name-exists"
+    to_customer = "There is already something of that name."
+
+
 class DeliveredStays(TilldropError):
     """A delivered file cannot be renamed, removed or shortened."""
 
@@ -319,7 +326,7 @@ class DataBusy(TilldropError):
 # `{field}` and `{seen}` are filled in; `seen` is masked and shortened before it gets here.
 FAULTS: dict[str, str] = {
     # one record
-    "field-count": "the row has {seen} than the header",
+    "field-count": "the row has {seen}",
     "id-empty": "{field} is empty, so the transaction has no id",
     "location-empty": "{field} is empty, so the transaction has no location",
     "total-empty": "{field} is empty",

@@ -7,10 +7,10 @@ ones are made, and that nobody but their owner can read them. Never prints a pri
 
 from __future__ import annotations
 
+import base64
 import stat
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
     NoEncryption,
     PrivateFormat,
     PublicFormat,
+    load_pem_private_key,
     load_ssh_private_key,
 )
 
@@ -27,10 +28,17 @@ from tilldrop.customers import RSA_MIN_BITS, fingerprint
 from tilldrop.errors import KeyUnusable
 from tilldrop.secretfiles import PUBLIC_MODE, SECRET_MODE, write_whole
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+    from cryptography.hazmat.primitives.serialization.ssh import SSHPrivateKeyTypes
+
 NEW_RSA_BITS = 3072  # 128 bits of strength (NIST SP 800-57), good beyond 2030
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
-type_of_private = ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+_Private = ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +54,7 @@ class HostKey:
 
 # In the order in which clients are offered them. RSA and ECDSA beside ed25519 because
 # curl's libssh2 1.10 and old JSch know no ed25519.
-_MAKERS: dict[str, Callable[[], type_of_private]] = {
+_MAKERS: dict[str, Callable[[], _Private]] = {
     "ssh_host_ed25519_key": ed25519.Ed25519PrivateKey.generate,
     "ssh_host_ecdsa_key": lambda: ec.generate_private_key(ec.SECP256R1()),
     "ssh_host_rsa_key": lambda: rsa.generate_private_key(65537, NEW_RSA_BITS),
@@ -85,12 +93,33 @@ def listing(keys: Path) -> tuple[HostKey, ...]:
 
 
 def _describe(path: Path) -> HostKey:
+    private = _load(path)
+    if not isinstance(private, _Private):
+        raise KeyUnusable(f"{path}: is of a kind that is no longer secure")
+    line = private.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode("ascii")
+    kind, encoded = line.split(" ")[:2]
+    bits = 256 if isinstance(private, ed25519.Ed25519PrivateKey) else private.key_size
+    if isinstance(private, rsa.RSAPrivateKey) and bits < RSA_MIN_BITS:
+        raise KeyUnusable(f"{path}: has {bits} bits; an RSA key needs {RSA_MIN_BITS}")
+    return HostKey(path, kind, bits, fingerprint(base64.b64decode(encoded)), line)
+
+
+def _load(path: Path) -> SSHPrivateKeyTypes | PrivateKeyTypes:
+    """Read OpenSSH's form, or the PEM form in which servers before 2018 made their keys."""
     try:
-        private = load_ssh_private_key(_content(path), password=None)
+        content = path.read_bytes()
+        load = load_ssh_private_key if b"BEGIN OPENSSH" in content else load_pem_private_key
+        return load(content, password=None)
     except OSError as problem:
         raise KeyUnusable(f"{path}: cannot be read: {problem.strerror}") from problem
     except TypeError as problem:
         raise KeyUnusable(f"{path}: has a passphrase, which a daemon cannot type") from problem
     except (ValueError, UnsupportedAlgorithm) as problem:
-        raise KeyUnusable(f"{path}: is not a private key in OpenSSH's form") from problem
-    return _described(path, private)
+        raise KeyUnusable(f"{path}: is not a private key that can be read") from problem
+
+
+def _tighten(path: Path) -> None:
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & _OTHERS:
+        path.chmod(SECRET_MODE)
+        journal.host_key_tightened(path=str(path), mode=f"{mode:04o}")

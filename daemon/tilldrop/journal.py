@@ -9,15 +9,23 @@ from __future__ import annotations
 
 import logging
 import sys
+from typing import TYPE_CHECKING, TextIO
 
 import structlog
+
+if TYPE_CHECKING:
+    from tilldrop.rows import Report
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("tilldrop")
 
 
-def configure(form: str, level: str) -> None:
-    """Write events to stdout: JSON lines, or a readable form ("auto": readable on a terminal)."""
-    readable = form == "console" or (form == "auto" and sys.stdout.isatty())
+def configure(form: str, level: str, stream: TextIO | None = None) -> None:
+    """Write events to stdout or a stream.
+
+    form: "json" for JSON lines, "console" for people, "auto" for people if it is a terminal.
+    """
+    stream = stream or sys.stdout
+    readable = form == "console" or (form == "auto" and stream.isatty())
     renderer: structlog.typing.Processor = (
         structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
         if readable
@@ -34,7 +42,7 @@ def configure(form: str, level: str) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(
             logging.getLevelNamesMapping()[level.upper()]
         ),
-        logger_factory=structlog.PrintLoggerFactory(sys.stdout),
+        logger_factory=structlog.PrintLoggerFactory(stream),
         cache_logger_on_first_use=False,
     )
 
@@ -65,3 +73,295 @@ def delivery_moved(
         cause=cause,
         reason=reason,
     )
+
+
+def ledger_failed(text: str) -> None:
+    """Say the ledger cannot be written; uploads are refused until it can."""
+    log.error("ledger.failed", text=text)
+
+
+def key_refused(customer: str, line: int | None, why: str) -> None:
+    """Say a customer's public key cannot be used; line None: the whole file."""
+    log.warning("key.refused", customer=customer, line=line, why=why)
+
+
+def password_unreadable(customer: str, why: str) -> None:
+    """Say a customer's password file is damaged or not ours to read: no login by password."""
+    log.error("password.unreadable", customer=customer, why=why)
+
+
+def password_replaced(customer: str, before: str) -> None:
+    """Say a hash that was brought along is now ours. before: its kind, such as "bcrypt"."""
+    log.info("password.replaced", customer=customer, before=before)
+
+
+def password_not_replaced(customer: str, why: str) -> None:
+    """Say a hash that was brought along stays, because keys/ cannot be written; logins go on."""
+    log.warning("password.not_replaced", customer=customer, why=why)
+
+
+def host_key_made(kind: str, path: str) -> None:
+    """Say a host key was missing and has been made."""
+    log.info("host_key.made", kind=kind, path=path)
+
+
+def host_key_tightened(path: str, mode: str) -> None:
+    """Say others could read a host key; its mode was made 0600. mode: what it was, octal."""
+    log.warning("host_key.tightened", path=path, mode=mode)
+
+
+def door_opened(door: str, host: str, port: int) -> None:
+    """Say a door takes connections at that address."""
+    log.info("door.opened", door=door, host=host, port=port)
+
+
+def door_closed(door: str) -> None:
+    """Say a door takes no more connections."""
+    log.info("door.closed", door=door)
+
+
+def login_accepted(door: str, customer: str, peer: str, method: str, key: str | None) -> None:
+    """Say a customer proved who it is. key: fingerprint of the key used, if one was."""
+    log.info("login.accepted", door=door, customer=customer, peer=peer, method=method, key=key)
+
+
+def login_refused(
+    door: str, customer: str, peer: str, method: str, reason: str, key: str | None
+) -> None:
+    """Say a login failed. customer: as claimed. reason: for the operator; the peer is not told.
+
+    key: fingerprint of the key offered. Clients offer every key they hold, so a key that is
+    not listed is no cause for concern.
+    """
+    say = log.warning if key is None else log.info
+    say(
+        "login.refused",
+        door=door,
+        customer=customer,
+        peer=peer,
+        method=method,
+        reason=reason,
+        key=key,
+    )
+
+
+def connection_refused(door: str, peer: str, reason: str) -> None:
+    """Say a connection was closed before its login."""
+    log.warning("connection.refused", door=door, peer=peer, reason=reason)
+
+
+def session_opened(door: str, customer: str, peer: str) -> None:
+    """Say a customer's session began."""
+    log.info("session.opened", door=door, customer=customer, peer=peer)
+
+
+def session_ended(
+    door: str, customer: str, peer: str, uploads: int, broken: int, size_bytes: int, took_ms: int
+) -> None:
+    """Say a session is over: files finished, files left broken, bytes received, how long."""
+    log.info(
+        "session.ended",
+        door=door,
+        customer=customer,
+        peer=peer,
+        uploads=uploads,
+        broken=broken,
+        size_bytes=size_bytes,
+        took_ms=took_ms,
+    )
+
+
+def request_refused(door: str, customer: str, request: str, code: str, why: str) -> None:
+    """Say a customer's request was answered with a failure. code: of the TilldropError."""
+    log.info("request.refused", door=door, customer=customer, request=request, code=code, why=why)
+
+
+def request_failed(door: str, customer: str, request: str) -> None:
+    """Say a bug was met while a request was answered; the traceback goes with it."""
+    log.error(
+        "request.failed",
+        door=door,
+        customer=customer,
+        request=request,
+        exc_info=True,  # noqa: LOG014  called while the exception is handled
+    )
+
+
+def watch_failed(text: str) -> None:
+    """Say the arrival of files cannot be watched (inotify limits, say); it is tried again."""
+    log.error("watch.failed", text=text)
+
+
+def watch_restarted() -> None:
+    """Say the watch had ended and is on again; what arrived meanwhile is looked for."""
+    log.warning("watch.restarted")
+
+
+def watch_overflowed() -> None:
+    """Say more files arrived than the kernel's queue of events holds; they are looked for."""
+    log.warning("watch.overflowed")
+
+
+def upload_abandon_failed(delivery: str, code: str, text: str) -> None:
+    """Say a broken upload could not be recorded as such; the next start does it."""
+    log.warning("upload.abandon_failed", delivery=delivery, code=code, text=text)
+
+
+def sender_withdrew(delivery: str, customer: str, name: str) -> None:
+    """Say a client tried to remove what it had just delivered: it may be a cancelled upload."""
+    log.warning("sender.withdrew", delivery=delivery, customer=customer, name=name)
+
+
+def sessions_left(door: str, count: int) -> None:
+    """Say sessions had not ended when a door was stopped; their uploads are found at start."""
+    log.warning("sessions.left", door=door, count=count)
+
+
+def import_finished(
+    report: Report, customer: str, name: str, cause: str, attempt: int, took_ms: int
+) -> None:
+    """Say an import is over, whatever its outcome: the one line with all its figures."""
+    counts = report.counts
+    log.info(
+        "import.finished",
+        delivery=report.delivery,
+        customer=customer,
+        name=name,
+        run=report.run,
+        attempt=attempt,
+        cause=cause,
+        outcome=report.outcome,
+        reason=report.reason,
+        feed=report.feed,
+        lane=report.lane,
+        size_bytes=report.size_bytes,
+        read=counts.read,
+        rejected=counts.rejected,
+        repeated=counts.repeated,
+        transactions=counts.transactions,
+        inserted=counts.inserted,
+        updated=counts.updated,
+        unchanged=counts.unchanged,
+        superseded=counts.superseded,
+        refunds=counts.refunds,
+        total_minor=report.total_minor,
+        currency=report.currency,
+        faults=report.fault_count,
+        warnings=sum(report.warning_counts.values()),
+        took_ms=took_ms,
+    )
+
+
+def import_put_off(delivery: str, customer: str, name: str, why: str, retry_in_s: float) -> None:
+    """Say an import did not come to an end and is tried again."""
+    log.warning(
+        "import.put_off",
+        delivery=delivery,
+        customer=customer,
+        name=name,
+        why=why,
+        retry_in_s=retry_in_s,
+    )
+
+
+def import_failed(delivery: str, customer: str, name: str) -> None:
+    """Say a bug was met while a delivery was dispatched; the traceback goes with it."""
+    log.error(
+        "import.failed",
+        delivery=delivery,
+        customer=customer,
+        name=name,
+        exc_info=True,  # noqa: LOG014  as above
+    )
+
+
+def delivery_held(delivery: str, customer: str, name: str, reason: str) -> None:
+    """Say a delivery is put aside until an operator releases it."""
+    log.error("delivery.held", delivery=delivery, customer=customer, name=name, reason=reason)
+
+
+def bytes_not_moved(delivery: str, code: str, text: str) -> None:
+    """Say a file lies in the wrong folder of the spool; start-up and the scan move it."""
+    log.error("bytes.not_moved", delivery=delivery, code=code, text=text)
+
+
+def importer_troubled(code: str, text: str) -> None:
+    """Say the ledger could not be read or written; the importer tries again."""
+    log.error("importer.troubled", code=code, text=text)
+
+
+def importer_failed() -> None:
+    """Say a bug was met between two imports; the traceback goes with it."""
+    log.error("importer.failed", exc_info=True)  # noqa: LOG014  as above
+
+
+def bytes_swept(deliveries: int) -> None:
+    """Say retention dropped the bytes of that many deliveries; their rows stay."""
+    log.info("bytes.swept", deliveries=deliveries)
+
+
+def housekeeping_troubled(code: str, text: str) -> None:
+    """Say a pass of the housekeeping was refused; it is tried again."""
+    log.error("housekeeping.troubled", code=code, text=text)
+
+
+def housekeeping_failed() -> None:
+    """Say a bug was met in a pass of the housekeeping; the traceback goes with it."""
+    log.error("housekeeping.failed", exc_info=True)  # noqa: LOG014  as above
+
+
+def worker_started(pid: int, took_ms: int) -> None:
+    """Say the importer's worker is warm."""
+    log.info("worker.started", pid=pid, took_ms=took_ms)
+
+
+def worker_lost(pid: int, why: str) -> None:
+    """Say the worker died, hung or grew too large; it is replaced."""
+    log.warning("worker.lost", pid=pid, why=why)
+
+
+def worker_failed(pid: int, delivery: str, trace: str) -> None:
+    """Say an import met a bug; the worker goes on."""
+    log.error("worker.failed", pid=pid, delivery=delivery, trace=trace)
+
+
+def worker_said(pid: int, text: str) -> None:
+    """Say what the worker wrote to stderr: nothing, as a rule."""
+    log.warning("worker.said", pid=pid, text=text)
+
+
+def control_failed(verb: str) -> None:
+    """Say a bug was met while an operator's command was carried out."""
+    log.error("control.failed", verb=verb, exc_info=True)  # noqa: LOG014  as above
+
+
+def service_started(version: str, pid: int, home: str, sqlite: str, ledger_mode: str) -> None:
+    """Say the daemon is up and all its doors are open."""
+    log.info(
+        "service.started",
+        version=version,
+        pid=pid,
+        home=home,
+        sqlite=sqlite,
+        ledger_mode=ledger_mode,
+    )
+
+
+def service_stopping(cause: str, uploads: int) -> None:
+    """Say the daemon takes no more connections and waits for what is in hand."""
+    log.info("service.stopping", cause=cause, uploads=uploads)
+
+
+def service_stopped() -> None:
+    """Say the daemon ended in order."""
+    log.info("service.stopped")
+
+
+def config_reloaded(customers: int, needs_restart: list[str]) -> None:
+    """Say a new configuration is in force. needs_restart: sections that a reload cannot change."""
+    log.info("config.reloaded", customers=customers, needs_restart=needs_restart)
+
+
+def config_refused(complaints: list[str]) -> None:
+    """Say a new configuration has mistakes; the old one stays in force."""
+    log.error("config.refused", complaints=complaints)
