@@ -111,6 +111,13 @@ class UsageWrong(TilldropError):
     exit_code = 64  # EX_USAGE
 
 
+class ListInvalid(TilldropError):
+    """A list of customers has mistakes; `str()` is all of them, one a line."""
+
+    code = "list-invalid"
+    exit_code = 65
+
+
 class MoveRefused(TilldropError):
     """A delivery is not in a state from which that move exists."""
 
@@ -288,6 +295,22 @@ class SeekRefused(TilldropError):
 
     code = "seek-refused"
     to_customer = "Cannot resume from there: fewer bytes are stored. Send the file whole."
+
+
+class TransferCut(TilldropError):
+    """An FTP transfer ended without the client having meant it, as far as the wire tells."""
+
+    code = "transfer-cut"
+    temporary = True
+    to_customer = "The transfer broke off; resume it or send the file again."
+
+
+class NoDataConnection(TilldropError):
+    """FTP's data connection did not come about."""
+
+    code = "no-data-connection"
+    temporary = True
+    to_customer = "No data connection: use passive mode, or let firewalls pass its ports."
 
 
 class TooManyOpen(TilldropError):

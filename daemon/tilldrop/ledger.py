@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+LINGER_S = 0.02  # longer than a small file takes from its opening to its end
 GROUP_MOST = 256  # changes in one commit: bounds how long the first of them waits
 # What a column is set to, where that is not a plain value. A replay keeps its place.
 NEXT_SEQ = "coalesce(arrival_seq, (SELECT coalesce(max(arrival_seq), 0) + 1 FROM deliveries))"
@@ -64,6 +65,7 @@ class _Change:
 
     apply: Callable[[sqlite3.Connection], Any]
     done: Future[Any]
+    can_wait: bool  # nobody waits for it: it may share the commit of what comes next
 
 
 class Ledger(LedgerReader):
@@ -109,7 +111,11 @@ class Ledger(LedgerReader):
     def begin(
         self, customer: str, name: str, door: str, peer: str = "", delivery_id: str | None = None
     ) -> Future[Delivery]:
-        """Open a row in RECEIVING. delivery_id: made by `delivery.new_id` if not given."""
+        """Open a row in RECEIVING. delivery_id: made by `delivery.new_id` if not given.
+
+        Committed within LINGER_S, so that the beginning and the end of a small file share one
+        commit. A file in the spool without its row is dropped at start-up.
+        """
         now = self._now()
         identity = delivery_id or new_id(now)
 
@@ -123,7 +129,7 @@ class Ledger(LedgerReader):
             self._note(connection, delivery, None, Cause.BEGIN, None)
             return delivery
 
-        return self._submit(apply)
+        return self._submit(apply, can_wait=True)
 
     def move(
         self,
@@ -223,24 +229,35 @@ class Ledger(LedgerReader):
 
     # -- the writer thread -----------------------------------------------------------------
 
-    def _submit(self, apply: Callable[[sqlite3.Connection], T]) -> Future[T]:
+    def _submit(
+        self, apply: Callable[[sqlite3.Connection], T], *, can_wait: bool = False
+    ) -> Future[T]:
         done: Future[T] = Future()
-        self._changes.put(_Change(apply, done))
+        self._changes.put(_Change(apply, done, can_wait))
         return done
 
     def _write(self) -> None:
         """Take what waits, commit it together, until close()."""
         while (first := self._changes.get()) is not None:
-            group, ending = [first], False
-            while len(group) < GROUP_MOST and not self._changes.empty():
-                change = self._changes.get()
-                if change is None:
-                    ending = True
-                    break
+            group = [first]
+            while len(group) < GROUP_MOST and (change := self._next(group)) is not None:
                 group.append(change)
             self._commit(group)
-            if ending:
-                return
+
+    def _next(self, group: list[_Change]) -> _Change | None:
+        """Return what goes into the same commit, or None."""
+        patience_s = LINGER_S if all(change.can_wait for change in group) else 0
+        try:
+            change = (
+                self._changes.get(timeout=patience_s)
+                if patience_s
+                else self._changes.get(block=False)
+            )
+        except queue.Empty:
+            return None
+        if change is None:
+            self._changes.put(None)  # the end, for the loop outside
+        return change
 
     def _commit(self, group: list[_Change]) -> None:
         """Apply each change in its savepoint, commit once, then answer all."""

@@ -140,6 +140,12 @@ class LedgerReader:
         condition += " ORDER BY arrival_seq DESC LIMIT 1"
         return next(iter(self._deliveries(condition, (customer, name))), None)
 
+    def by_origin(self, customer: str, origin: str) -> Delivery | None:
+        """Return the latest delivery that a door took from there and that was not broken off."""
+        condition = "origin = ? AND customer = ? AND state NOT IN ('receiving', 'broken')"
+        condition += " ORDER BY began_at DESC, id DESC LIMIT 1"
+        return next(iter(self._deliveries(condition, (origin, customer))), None)
+
     def accepted_names(self, customer: str) -> list[Delivery]:
         """Return the last acknowledged delivery of every name. Cost: the customer's index."""
         sql = (

@@ -18,13 +18,23 @@ if TYPE_CHECKING:
     from tilldrop.sqlite import sqlite3
 
 STEPS = Migrations("ledger")
-KNOWN = frozenset({"001"})
+KNOWN = frozenset({"001", "002"})
 
 
 @STEPS(name="001")
 def deliveries_moves_runs(db: Database) -> None:
     """Make the three tables of the first release."""
-    text = (files("tilldrop") / "sql" / "ledger-001.sql").read_text(encoding="utf-8")
+    _run(db, "ledger-001.sql")
+
+
+@STEPS(name="002")
+def origin(db: Database) -> None:
+    """Let a door remember where a delivery's bytes came from."""
+    _run(db, "ledger-002.sql")
+
+
+def _run(db: Database, file: str) -> None:
+    text = (files("tilldrop") / "sql" / file).read_text(encoding="utf-8")
     # executescript() would commit the migration's transaction before its own record is written.
     statement = ""
     for line in text.splitlines(keepends=True):

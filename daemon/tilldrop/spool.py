@@ -3,7 +3,8 @@
 Owns three folders on one file system, in which a file's name is its delivery's id:
 `receiving/` (being written, waiting or broken off), `arrived/` (acknowledged, to be imported)
 and `kept/` (imported or refused; kept for reading back and replay). A client's own name for a
-file never becomes a path. Promises: a move is one rename followed by an fsync of both folders.
+file never becomes a path. Promises: a move into `arrived/` is one rename followed by an fsync of
+both folders.
 Never looks into a file, never knows a state.
 """
 
@@ -109,7 +110,7 @@ class Spool:
         if (path := self.path_of(delivery_id)) is not None:
             path.unlink(missing_ok=True)
 
-    def _move(self, delivery_id: str, source: Path, target: Path) -> None:
+    def _move(self, delivery_id: str, source: Path, target: Path, *, durable: bool = True) -> None:
         try:
             (source / delivery_id).rename(target / delivery_id)
         except FileNotFoundError as error:
@@ -117,7 +118,7 @@ class Spool:
                 raise SpoolFailed(f"the bytes of {delivery_id} are missing") from error
         except OSError as error:
             raise failure(error, f"cannot move {delivery_id} to {target.name}") from error
-        for folder in (target, source):
+        for folder in (target, source) if durable else ():
             _sync_folder(folder)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tilldrop.errors import (
     SpoolFailed,
@@ -83,9 +83,11 @@ class Ranges:
 class Upload:
     """An open upload. Made by `Visit.open_write`; ended by `Visit.finish` or `abandon`.
 
-    name: as the customer sees it now. mtime: what the client asked to be shown. append: every
-    write goes to the end, whatever offset it names. seed: id of the accepted delivery whose
+    name: as the customer sees it now. mtime: what the client asked to be shown. origin: where
+    the door took it from, for `LedgerReader.by_origin`. append: every write goes to the end,
+    whatever offset it names. seed: id of the accepted delivery whose
     bytes are copied before the first change; an upload that never changed them is discarded.
+    is_seeded: it has or had a seed, so that no part of it can be resumed.
     begun: the ledger's row, on its way. note_gap: awaited once, with the prefix, before the first
     write that leaves a hole.
     """
@@ -103,8 +105,10 @@ class Upload:
         self.delivery_id = delivery_id
         self.name = name
         self.mtime: int | None = None
+        self.origin: str | None = None
         self.append = False
         self.seed: str | None = None
+        self.is_seeded = False
         self.ranges = Ranges()
         self.ended = False
         self.touched = False
@@ -117,7 +121,8 @@ class Upload:
         self._note_gap: Callable[[int], Awaitable[object]] | None = note_gap
         self._gathered = bytearray()
         self._gathered_at = 0
-        self._flight: asyncio.Future[None] | None = None
+        self._writing: asyncio.Future[None] | None = None
+        self._flights: set[asyncio.Future[Any]] = set()
 
     @property
     def size_bytes(self) -> int:
@@ -183,17 +188,23 @@ class Upload:
         """Make everything durable. Raises what write raises."""
         self._check()
         try:
-            await self.flush()
-            await self._in_thread(lambda: os.fsync(self._descriptor))
+            await self._land()
+            chunk, at = self._take_gathered()
+            await self._in_thread(lambda: self._write_and_sync(chunk, at))
         except TilldropError as error:
             # After a failed fsync the kernel may have dropped the bytes: never trust it again.
             self.poison = self.poison or error
             raise
 
-    def close(self) -> None:
-        """Close the descriptor; doing it again is fine."""
+    async def close(self) -> None:
+        """Close the descriptor; doing it again is fine.
+
+        Waits for the threads that use it: its number is given to the next file at once.
+        """
         if not self.ended:
             self.ended = True
+            if self._flights:
+                await asyncio.wait(self._flights)
             os.close(self._descriptor)
 
     def _check(self) -> None:
@@ -207,31 +218,43 @@ class Upload:
         self.touched = True
         if self.seed is not None:
             seed, self.seed = self.seed, None
+            await self._say_gap(0)  # after a crash nobody could tell old bytes from new ones
             await self._in_thread(lambda: self._spool.copy_into(seed, self._descriptor))
 
     async def _admit(self, start: int, end: int) -> None:
         if end > self._max_bytes:
             raise TooLarge(f"{self.delivery_id} would be larger than {self._max_bytes} bytes")
-        if start > self.ranges.prefix and self._note_gap is not None:
+        if start > self.ranges.prefix:
+            await self._say_gap(self.ranges.prefix)
+
+    async def _say_gap(self, prefix: int) -> None:
+        if self._note_gap is not None:
             note, self._note_gap = self._note_gap, None
-            await note(self.ranges.prefix)
+            await note(prefix)
 
     async def _send_off(self) -> None:
         """Start writing what is gathered, once the write before has landed."""
         await self._land()
-        if not self._gathered:
-            return
-        chunk, at = self._gathered, self._gathered_at
-        self._gathered = bytearray()
-        loop = asyncio.get_running_loop()
-        self._flight = loop.run_in_executor(self._pool, self._write_out, chunk, at)
+        chunk, at = self._take_gathered()
+        if chunk:
+            self._writing = self._start(lambda: self._write_out(chunk, at))
+
+    def _take_gathered(self) -> tuple[bytearray, int]:
+        chunk, self._gathered = self._gathered, bytearray()
+        return chunk, self._gathered_at
 
     async def _land(self) -> None:
-        if self._flight is not None:
-            flight, self._flight = self._flight, None
-            await flight
+        if self._writing is not None:
+            await asyncio.shield(self._writing)
+            self._writing = None
+
+    def _write_and_sync(self, chunk: bytearray, at: int) -> None:
+        self._write_out(chunk, at)
+        os.fsync(self._descriptor)
 
     def _write_out(self, chunk: bytearray, at: int) -> None:
+        if not chunk:
+            return
         self._spool.check_room(len(chunk))
         rest = memoryview(chunk)
         try:
@@ -243,6 +266,18 @@ class Upload:
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+            return await asyncio.shield(self._start(work))
         except OSError as error:
             raise failure(error, f"cannot store {self.delivery_id}") from error
+
+    def _start(self, work: Callable[[], T]) -> asyncio.Future[T]:
+        """Let a thread work on the descriptor, which stays open until it is done."""
+        flight = asyncio.get_running_loop().run_in_executor(self._pool, work)
+        self._flights.add(flight)
+        flight.add_done_callback(self._flown)
+        return flight
+
+    def _flown(self, flight: asyncio.Future[Any]) -> None:
+        self._flights.discard(flight)
+        if not flight.cancelled():
+            flight.exception()  # seen, even if the session that waited is gone

@@ -70,14 +70,11 @@ class Visit(Look):
             raise TooManyOpen(f"{len(self._open)} files are open")
         name = view.resolve(path)
         view.check_place(name, view.folders(self.customer))
-        await self._intake.in_thread(self._spool.check_room)
-        known = await self._intake.in_thread(lambda: self._known(name))
-        decision = view.open_write(known, truncate=truncate)
-        upload = await (
-            self._resume(name, decision)
-            if isinstance(decision, view.Resume)
-            else self._begin(name, decision)
-        )
+        found = await self._intake.in_thread(lambda: self._prepare(name, truncate=truncate))
+        if isinstance(found, view.Resume):
+            upload = await self._resume(name, found)
+        else:
+            upload = self._begin(name, *found)
         upload.append = append
         self._open.append(upload)
         self._intake.uploads.add(upload)
@@ -86,9 +83,16 @@ class Visit(Look):
             raise SeekRefused(f"cannot go on at {offset}: {upload.size_bytes} bytes are stored")
         return upload
 
-    async def _begin(self, name: str, decision: view.Begin) -> Upload:
+    def _prepare(self, name: str, *, truncate: bool) -> view.Resume | tuple[view.Begin, str, int]:
+        """Decide, and make the file of a new delivery: one trip to a thread for an opening."""
+        self._spool.check_room()
+        decision = view.open_write(self._known(name), truncate=truncate)
+        if isinstance(decision, view.Resume):
+            return decision
         delivery_id = new_id(utcnow())
-        descriptor = await self._intake.in_thread(lambda: self._spool.open_new(delivery_id))
+        return decision, delivery_id, self._spool.open_new(delivery_id)
+
+    def _begin(self, name: str, decision: view.Begin, delivery_id: str, descriptor: int) -> Upload:
         upload = self._upload(delivery_id, name, descriptor)
         # Waited for at the end of the upload, so that opening a file costs no commit.
         upload.begun = self._ledger.begin(
@@ -96,13 +100,15 @@ class Visit(Look):
         )
         if decision.seed is not None:
             upload.seed = decision.seed.id
+            upload.is_seeded = True
             upload.ranges.prefix = decision.seed.size_bytes
         return upload
 
     async def _resume(self, name: str, decision: view.Resume) -> Upload:
-        delivery = decision.delivery
+        delivery, keep_bytes = decision.delivery, decision.keep_bytes
+        # Until the file is cut there, what lies behind may have holes.
         moving = self._ledger.move(
-            delivery.id, delivery.state, State.RECEIVING, Cause.RESUME, size_bytes=0, gap_from=None
+            delivery.id, delivery.state, State.RECEIVING, Cause.RESUME, gap_from=keep_bytes
         )
         try:
             await asyncio.wrap_future(moving)
@@ -111,7 +117,8 @@ class Visit(Look):
         descriptor = await self._intake.in_thread(lambda: self._spool.open_again(delivery.id))
         upload = self._upload(delivery.id, name, descriptor)
         upload.mtime = delivery.mtime
-        await upload.start_at(decision.keep_bytes)
+        await upload.start_at(keep_bytes)
+        self._ledger.amend(delivery.id, State.RECEIVING, gap_from=None)
         return upload
 
     def _upload(self, delivery_id: str, name: str, descriptor: int) -> Upload:
@@ -135,6 +142,7 @@ class Visit(Look):
         then the upload has become broken. Cost: one fsync of the file, one ledger commit,
         one rename, two of folders. Goes on to its end even if the caller is cancelled.
         """
+        self._open.remove(upload)  # the session's end leaves it alone from here on
         await asyncio.shield(asyncio.ensure_future(self._finish(upload)))
 
     async def _finish(self, upload: Upload) -> None:
@@ -144,27 +152,33 @@ class Visit(Look):
             if not upload.ranges.whole:
                 raise UploadHasGaps(f"{upload.delivery_id}: bytes from {upload.ranges.prefix} on")
             if upload.seed is not None and not upload.touched:
-                await self._discard_untouched(upload)
+                await self._discard_untouched(upload, upload.seed)
                 return
             await upload.sync()
-            upload.close()
+            await upload.close()
             await self._commit(upload)
         except TilldropError:
-            await self.abandon(upload)
+            await self._break_off(upload)
             raise
-        self._forget(upload)
-        self._closed_here.add(upload.name)
-        self.uploads_finished += 1
+        finally:
+            self._intake.uploads.discard(upload)
         self.bytes_received += upload.size_bytes
 
     async def _commit(self, upload: Upload) -> None:
         if upload.begun is not None:
             await asyncio.wrap_future(upload.begun)
         size = upload.size_bytes
-        columns = {"size_bytes": size, "mtime": upload.mtime, "name": upload.name, "gap_from": None}
+        columns = {
+            "size_bytes": size,
+            "mtime": upload.mtime,
+            "name": upload.name,
+            "gap_from": None,
+            "origin": upload.origin,
+        }
         temporary = self.customer.finishing_rename and view.is_temporary(upload.name)
         if size and not temporary:
             await self._intake.accept(upload.delivery_id, State.RECEIVING, Cause.CLOSE, **columns)
+            self._note_delivered(upload.name)
             return
         why = TEMPORARY_NAME if temporary else EMPTY
         waiting = self._ledger.move(
@@ -173,48 +187,47 @@ class Visit(Look):
         await asyncio.wrap_future(waiting)
         self._intake.on_waiting()
 
-    async def _discard_untouched(self, upload: Upload) -> None:
+    def _note_delivered(self, name: str) -> None:
+        self._closed_here.add(name)
+        self.uploads_finished += 1
+
+    async def _discard_untouched(self, upload: Upload, seed: str) -> None:
         """Drop an upload that was opened on a delivered file and never written to."""
-        upload.close()
-        if upload.mtime is not None and upload.seed is not None:
-            await self._show_mtime(await self._one(upload.seed), upload.mtime)
+        await upload.close()
+        if upload.mtime is not None:
+            await self._show_mtime(await self._one(seed), upload.mtime)
         await self._discard(upload.delivery_id, State.RECEIVING)
-        self._forget(upload)
 
     async def abandon(self, upload: Upload) -> None:
         """End an upload whose end was not proved: it is BROKEN and may be resumed."""
-        if upload not in self._open:
-            return
-        self._forget(upload)
-        try:
-            await self._break_off(upload)
-        except TilldropError as error:
-            # Start-up finds the row and does it again; the client has its failure already.
-            journal.upload_abandon_failed(upload.delivery_id, error.code, str(error))
-        finally:
-            upload.close()
+        if upload in self._open:
+            self._open.remove(upload)
+            await asyncio.shield(asyncio.ensure_future(self._break_off(upload)))
 
     async def _break_off(self, upload: Upload) -> None:
+        """Record how much is there. Start-up does it again if this cannot."""
         prefix = upload.ranges.prefix
-        if upload.poison is not None or upload.seed is not None:
-            prefix = 0  # what is on disk cannot be told
-        elif not upload.ended:
-            await upload.flush()
-            await upload.truncate(prefix)
-        broken = self._ledger.move(
-            upload.delivery_id,
-            State.RECEIVING,
-            State.BROKEN,
-            Cause.LOST,
-            size_bytes=prefix,
-            name=upload.name,
-            gap_from=None,
-        )
-        await asyncio.wrap_future(broken)
-
-    def _forget(self, upload: Upload) -> None:
-        self._open.remove(upload)
-        self._intake.uploads.discard(upload)
+        try:
+            if upload.poison is not None or upload.is_seeded:
+                prefix = 0  # what is on disk cannot be told
+            elif not upload.ended:
+                await upload.flush()
+                await upload.truncate(prefix)
+            broken = self._ledger.move(
+                upload.delivery_id,
+                State.RECEIVING,
+                State.BROKEN,
+                Cause.LOST,
+                size_bytes=prefix,
+                name=upload.name,
+                gap_from=None,
+            )
+            await asyncio.wrap_future(broken)
+        except TilldropError as error:
+            journal.upload_abandon_failed(upload.delivery_id, error.code, str(error))
+        finally:
+            await upload.close()
+            self._intake.uploads.discard(upload)
 
     # -- changing names and attributes ---------------------------------------------------------
 
@@ -243,8 +256,7 @@ class Visit(Look):
         await asyncio.shield(
             self._intake.accept(delivery.id, State.WAITING, Cause.RENAME, name=target)
         )
-        self._closed_here.add(target)
-        self.uploads_finished += 1
+        self._note_delivered(target)
 
     async def remove(self, path: str) -> None:
         """Discard an unfinished upload; a delivered file stays.

@@ -1,0 +1,302 @@
+"""What a customer reads about one delivery: `receipts/NAME.DELIVERY.txt`.
+
+Owns the words of a receipt and its name. Promises plain ASCII, lines of at most WIDTH
+characters where words allow it, exact amounts, and no path, table or version of ours.
+Never opens a file or a database: it is a function of the delivery and its report.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING
+
+from tilldrop.delivery import Delivery, State
+from tilldrop.errors import FAULTS
+from tilldrop.rows import FAULTS_KEPT, Counts, Fault, Report, minor_digits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+WIDTH = 90
+LABEL_WIDTH = 22
+INDENT = "  "
+FOLDER = "receipts"
+
+_VERDICTS: dict[State, str] = {
+    State.RECEIVING: "BEING RECEIVED",
+    State.WAITING: "WAITING FOR THE END OF THE UPLOAD",
+    State.BROKEN: "INCOMPLETE",
+    State.ARRIVED: "WAITING FOR ITS IMPORT",
+    State.IMPORTING: "IN WORK",
+    State.IMPORTED: "ACCEPTED",
+    State.REJECTED: "REFUSED",
+    State.DUPLICATE: "DUPLICATE",
+    State.UNCLAIMED: "NOT EXPECTED",
+    State.HELD: "BEING LOOKED AT BY THE OPERATOR",
+}
+_ACCEPTED_WITH_FAULTS = "ACCEPTED WITH FAULTS"
+
+_NEXT_BY_STATE: dict[State, str] = {
+    State.RECEIVING: "Nothing yet: the upload is still going on.",
+    State.WAITING: (
+        "If your program uploads under a temporary name, let it finish by renaming the file."
+        " Otherwise send the file again under its final name."
+    ),
+    State.BROKEN: (
+        "The upload ended before the whole file was here, and nothing was booked."
+        " Send the file again, whole, or let your program resume it."
+    ),
+    State.ARRIVED: "Nothing: the file is safely here and will be imported by itself.",
+    State.IMPORTING: "Nothing: the file is being imported. Read this receipt again in a minute.",
+    State.IMPORTED: "Nothing.",
+    State.REJECTED: "Correct the file and send it again; nothing of it was booked.",
+    State.DUPLICATE: "Nothing: the same content is already booked.",
+    State.UNCLAIMED: (
+        "Send the file under one of the agreed names. If this is a new kind of file, ask the"
+        " operator to set it up; then this delivery can be imported without being sent again."
+    ),
+    State.HELD: "Nothing: the file is safely here, and the operator has been told.",
+}
+_NEXT_WITH_FAULTS = (
+    "Correct the rows listed above and send them in a new file. It may hold the other rows of"
+    " this file too: transactions that are already booked are not booked twice."
+)
+_NEXT_IF_CUT_SHORT = (
+    "Nothing, unless the file should be longer than it is: then send it again, whole."
+)
+_NEXT_BY_REASON: dict[str, str] = {
+    "file-empty": "Look whether your export ran, then send the file again.",
+    "no-records": (
+        "If there were no sales, there is nothing to do. Otherwise look whether your export"
+        " ran, then send the file again."
+    ),
+    "not-text": "Export as CSV text, not as a spreadsheet or an archive, and send that.",
+    "nul-bytes": "The file was probably damaged on its way. Export it and send it again.",
+    "encoding-wrong": (
+        "Export with the agreed character set, or tell the operator that it has changed;"
+        " nothing of this file was booked."
+    ),
+    "header-missing": "Export with column names, as agreed, and send the file again.",
+    "header-lacks": (
+        "Add the missing columns to your export and send the file again. If your system now"
+        " calls them by other names, tell the operator."
+    ),
+    "header-repeats": "Remove or rename the repeated column and send the file again.",
+    "name-lacks-value": "Send the file again under a name of the agreed form.",
+    "quote-unclosed": (
+        "Close or remove the quotation mark on that line, and look whether the file was cut"
+        " short. Then send it again; nothing of it was booked."
+    ),
+    "too-many-faults": (
+        "Correct the rows listed above and send the whole file again. If your system now writes"
+        " its files in another way, tell the operator. Nothing of this file was booked."
+    ),
+    "never-renamed": (
+        "Send the file again under its final name, or let your program finish by renaming it."
+    ),
+    "counts-disagree": (
+        "Look whether the file was cut short or has stray quotation marks, and send it again;"
+        " nothing of it was booked."
+    ),
+}
+
+
+def name_for(delivery: Delivery) -> str:
+    """Return the receipt's name in the view, e.g. "receipts/sales.csv.261121-204512-k7x2q.txt".
+
+    A file in a folder ("transactions/a.csv") keeps its folder's name: "transactions_a.csv…".
+    """
+    return f"{FOLDER}/{delivery.name.replace('/', '_')}.{delivery.id}.txt"
+
+
+def render(delivery: Delivery, report: Report | None, max_faults: int = FAULTS_KEPT) -> str:
+    """Write the receipt of one delivery.
+
+    report: of its latest finished run; None before that. max_faults: how many are listed.
+    Returns ASCII text whose lines end in LF. Cost: no more than the listed faults.
+    """
+    # A report of an earlier run says nothing about a delivery that is in work again.
+    told = report if delivery.state in _WITH_REPORT else None
+    lines = [_verdict(delivery, told), ""]
+    lines += _facts(delivery)
+    if told is not None:
+        lines += _counted(told)
+    lines += _reason(delivery, told)
+    if told is not None:
+        lines += _faults(told, max_faults)
+        lines += _warnings(told)
+    lines += ["", "What to do", *_wrapped(_next_step(delivery, told))]
+    return "\n".join(lines) + "\n"
+
+
+_WITH_REPORT = frozenset({State.IMPORTED, State.REJECTED, State.DUPLICATE, State.UNCLAIMED})
+
+
+def _verdict(delivery: Delivery, report: Report | None) -> str:
+    if delivery.state is State.IMPORTED and report is not None and _is_faulty(report):
+        return _ACCEPTED_WITH_FAULTS
+    return _VERDICTS[delivery.state]
+
+
+def _is_faulty(report: Report) -> bool:
+    return report.fault_count > 0 or report.counts.rejected > 0
+
+
+def _facts(delivery: Delivery) -> Iterator[str]:
+    yield _labelled("File", _ascii(delivery.name))
+    yield _labelled("Delivery", delivery.id)
+    if delivery.arrived_at is not None:
+        yield _labelled("Received", f"{delivery.arrived_at:%Y-%m-%d %H:%M:%S} UTC")
+    else:
+        yield _labelled("Upload began", f"{delivery.began_at:%Y-%m-%d %H:%M:%S} UTC")
+    yield _labelled("Size", f"{delivery.size_bytes:,} bytes")
+
+
+def _counted(report: Report) -> Iterator[str]:
+    counts = report.counts
+    if report.outcome in {"duplicate", "unclaimed"} or not counts.read:
+        return
+    yield ""
+    yield _labelled("Rows read", f"{counts.read:,}")
+    if counts.rejected:
+        yield _labelled("Rows refused", f"{counts.rejected:,}")
+    if counts.repeated:
+        yield _labelled("Rows repeated", f"{counts.repeated:,} (the last row was taken)")
+    if report.outcome == "rejected":
+        yield _labelled("Transactions booked", "none")
+        return
+    yield from _booked(counts)
+    yield from _amounts(report)
+
+
+def _booked(counts: Counts) -> Iterator[str]:
+    yield _labelled("Transactions", f"{counts.transactions:,}")
+    for label, number, note in (
+        ("  booked new", counts.inserted, ""),
+        ("  booked changed", counts.updated, ""),
+        ("  unchanged", counts.unchanged, " (already booked like this)"),
+        ("  not booked", counts.superseded, " (older than what we have)"),
+    ):
+        if number:
+            yield _labelled(label, f"{number:,}{note}")
+
+
+def _amounts(report: Report) -> Iterator[str]:
+    currency = report.currency or ""
+    yield _labelled("Control total", _amount(report.total_minor, currency))
+    if report.counts.refunds:
+        yield _labelled(
+            "  of that refunds",
+            f"{_amount(report.refund_minor, currency)} ({report.counts.refunds:,})",
+        )
+    if report.sold_from is not None:
+        yield _labelled("First sale", _ascii(report.sold_from))
+    if report.sold_to is not None:
+        yield _labelled("Last sale", _ascii(report.sold_to))
+
+
+def _amount(minor: int, currency: str) -> str:
+    """Write minor units as decimals: 123456 EUR is "1,234.56 EUR"; no float touches it."""
+    digits = minor_digits(currency)
+    whole, rest = divmod(abs(minor), 10**digits)
+    sign = "-" if minor < 0 else ""
+    decimals = f".{rest:0{digits}d}" if digits else ""
+    return f"{sign}{whole:,}{decimals} {currency}".rstrip()
+
+
+def _reason(delivery: Delivery, report: Report | None) -> Iterator[str]:
+    code = _reason_code(delivery, report)
+    if code is None or delivery.state is State.IMPORTED:
+        return
+    at = _reason_fault(report)
+    if at is None:
+        at = Fault(code, seen=report.reason_seen if report is not None else "")
+    text = f"line {at.line}: {_told(at)}" if at.line else _told(at)
+    yield ""
+    yield "Reason"
+    yield from _wrapped(f"{text[:1].upper()}{text[1:].rstrip('.')}.")
+
+
+def _reason_code(delivery: Delivery, report: Report | None) -> str | None:
+    code = report.reason if report is not None else delivery.reason
+    # Reasons that only operators know (a word of theirs, a removed customer) are not told.
+    return code if code in FAULTS else None
+
+
+def _reason_fault(report: Report | None) -> Fault | None:
+    """Find the fault for which the whole file was refused, if it is one among the faults."""
+    faults = report.faults if report is not None else ()
+    return next((f for f in faults if report is not None and f.code == report.reason), None)
+
+
+def _faults(report: Report, max_faults: int) -> Iterator[str]:
+    """List the faults of rows; what refused the whole file was told as the reason."""
+    the_reason = _reason_fault(report) if report.outcome != "imported" else None
+    faults = [f for f in report.faults if not f.warning and f.line and f is not the_reason]
+    count = max(report.fault_count - (the_reason is not None), len(faults))
+    listed = faults[:max_faults]
+    if not listed:
+        return
+    yield ""
+    yield f"Faults: {count:,}" + ("" if len(listed) >= count else f", the first {len(listed):,}")
+    for fault in listed:
+        yield from _listed(f"line {fault.line}: {_told(fault)}")
+
+
+def _warnings(report: Report) -> Iterator[str]:
+    if not report.warning_counts:
+        return
+    yield ""
+    yield "Notes (these rows were not refused)"
+    examples = {fault.code: fault for fault in reversed(report.faults) if fault.warning}
+    for code, number in sorted(report.warning_counts.items()):
+        example = examples.get(code, Fault(code, field="a column", seen="a time"))
+        times = "once" if number == 1 else f"{number:,} times"
+        where = f", first on line {example.line}" if example.line and number > 1 else ""
+        where = f", on line {example.line}" if example.line and number == 1 else where
+        yield from _listed(f"{times}{where}: {_told(example)}")
+
+
+def _told(fault: Fault) -> str:
+    text = FAULTS.get(fault.code, fault.code)
+    field = _ascii(fault.field) or "a field"
+    return text.format(field=field, seen=_ascii(fault.seen)).rstrip(" :")
+
+
+def _next_step(delivery: Delivery, report: Report | None) -> str:
+    if delivery.state is State.IMPORTED:
+        faulty = report is not None and _is_faulty(report)
+        cut_short = report is not None and "last-line-unterminated" in report.warning_counts
+        if cut_short and not faulty:
+            return _NEXT_IF_CUT_SHORT
+        return _NEXT_WITH_FAULTS if faulty else _NEXT_BY_STATE[State.IMPORTED]
+    by_state = _NEXT_BY_STATE[delivery.state]
+    if delivery.state not in {State.REJECTED, State.BROKEN}:
+        return by_state
+    return _NEXT_BY_REASON.get(_reason_code(delivery, report) or "", by_state)
+
+
+def _labelled(label: str, text: str) -> str:
+    return f"{label:<{LABEL_WIDTH}}{text}"
+
+
+def _wrapped(text: str, hang: str = "") -> list[str]:
+    return textwrap.wrap(
+        text,
+        WIDTH,
+        initial_indent=INDENT,
+        subsequent_indent=INDENT + hang,
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
+
+
+def _listed(text: str) -> list[str]:
+    return _wrapped(text, hang=INDENT)
+
+
+def _ascii(text: str) -> str:
+    r"""Escape what is not printable ASCII: a name with a line feed shows as "a\nb"."""
+    return "".join(
+        one if " " <= one <= "~" else one.encode("unicode_escape").decode("ascii") for one in text
+    )

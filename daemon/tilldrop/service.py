@@ -1,0 +1,373 @@
+"""The daemon: everything built, started, reloaded and stopped, in the order that loses nothing.
+
+The only module that knows all others. Up: lock, databases, recovery of what the last end left,
+watch, importer, housekeeping, doors, control. Down: the same backwards, so that doors close
+first and the ledger last. Promises: one daemon a home; a known error ends the start with one
+clear line; SIGTERM or SIGINT lets open uploads and the import in hand finish within
+`limits.stop_grace_s`, and the whole stop takes no more than 25 s beyond it; a second signal does
+not wait; SIGHUP reads the configuration again and keeps the old one if the new one has mistakes.
+Never touches a delivery itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import signal
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, contextmanager, suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, Protocol
+
+from tilldrop import config as configuration
+from tilldrop import control, housekeeping, journal, sqlite
+from tilldrop.customers import Customers
+from tilldrop.delivery import State
+from tilldrop.doors.sftp import Sftp
+from tilldrop.errors import AlreadyRunning, HomeUnusable, TilldropError, WorkerLost
+from tilldrop.housekeeping import Housekeeping
+from tilldrop.importer import schema
+from tilldrop.importer.dispatch import Importer
+from tilldrop.importer.supervisor import Supervisor
+from tilldrop.intake import Intake
+from tilldrop.ledger import Ledger
+from tilldrop.spool import Spool
+from tilldrop.watch import Bell, Watch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterator
+    from pathlib import Path
+
+    from tilldrop.config import Config, Paths
+
+PRIVATE_UMASK = 0o077
+PRIVATE_FOLDER_MODE = 0o700
+LOCK = "tilldrop.lock"
+WORKER_LOCK = "worker.lock"
+# What a reload leaves as it is until the next start: sockets are bound, the worker has its limits.
+FIXED_SECTIONS = ("paths", "sftp", "importer")
+PASSWORD_THREADS = 2
+GIVE_BACK_WITHIN_S = 5.0  # one commit
+SHORT_IMPORT_S = 2.0  # most imports end within it, so they get it whatever uploads took
+
+
+def run(home: Path, config: Config) -> None:
+    """Be the daemon until SIGTERM or SIGINT.
+
+    Raises AlreadyRunning, HomeUnusable, PortTaken, SpoolSplit, KeyUnusable, SchemaTooNew,
+    SqliteTooOld, DatabaseDamaged, DataBusy, LedgerBusy, WorkerLost: nothing is left running.
+    """
+    journal.configure(config.log.form, config.log.level)
+    os.umask(PRIVATE_UMASK)
+    make_folders(config.paths)
+    with locked(config.paths):
+        asyncio.run(Service(home, config).live())
+
+
+def make_folders(paths: Paths) -> None:
+    """Make the folders for state. Raises HomeUnusable."""
+    for folder in (paths.state, paths.run, paths.spool):
+        try:
+            folder.mkdir(mode=PRIVATE_FOLDER_MODE, parents=True, exist_ok=True)
+        except OSError as error:
+            raise HomeUnusable(f"{folder} cannot be made: {error.strerror}") from error
+        if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+            raise HomeUnusable(f"{folder} is not writable by this user")
+
+
+@contextmanager
+def locked(paths: Paths) -> Iterator[None]:
+    """Hold the home's lock: whoever has it may change ledger and spool.
+
+    Raises AlreadyRunning, HomeUnusable. The kernel lets go of it however the holder ends.
+    """
+    path = paths.run / LOCK
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise HomeUnusable(f"{path} cannot be opened: {error.strerror}") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode("ascii"), 0)
+        yield
+    except BlockingIOError as error:
+        holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
+        raise AlreadyRunning(f"{paths.home} is in use by process {holder or '?'}") from error
+    finally:
+        os.close(descriptor)
+
+
+class Door(Protocol):
+    """What the wiring asks of every door. start() returns its port, 0 if it has none."""
+
+    sessions: int
+
+    async def start(self) -> int:
+        """Open. Raises TilldropError."""
+
+    def stop_accepting(self) -> None:
+        """Take nothing new."""
+
+    async def stop(self) -> None:
+        """Close, and end what is still open."""
+
+    def reload(self) -> None:
+        """Look at the configuration again."""
+
+
+class Service:
+    """One life of the daemon. Raises what `run` says, and then has started nothing."""
+
+    def __init__(self, home: Path, config: Config) -> None:
+        self._home = home
+        self._config = config
+        paths, limits = config.paths, config.limits
+        self._bell = Bell()
+        self._customers = Customers(paths.keys, self.config)
+        self._spool = Spool(paths.spool, limits.reserve_bytes)
+        _migrate_data(paths.data)
+        self._supervisor = Supervisor(paths.run / WORKER_LOCK, config.importer)
+        self._watch = Watch(self._spool.arrived, self._bell.ring, polling=config.importer.polling)
+        # From here on there is a thread, which `live` ends.
+        self._ledger = Ledger(paths.ledger)
+        self._intake = Intake(self._ledger, self._spool, self.config)
+        self._importer = Importer(
+            self._ledger, self._spool, self._supervisor, self.config, self._bell
+        )
+        self._keeper = Housekeeping(
+            self._ledger, self._spool, self._intake, self._watch, self.config, self._bell.ring
+        )
+        self._intake.on_waiting = self._keeper.wake
+        self._passwords = ThreadPoolExecutor(PASSWORD_THREADS, "password")
+        self._doors: dict[str, Door] = {
+            "sftp": Sftp(config.sftp, self._intake, self._customers, self.config, self._passwords),
+        }
+        deliveries = control.delivery_verbs(self._ledger, self._spool, self.config, self._bell.ring)
+        verbs = {**deliveries, "status": self._status, "reload": self._reload}
+        self._control = control.Control(paths.run, verbs)
+        self._importing = _thread("importer", self._importer.run)
+        self._keeping = _thread("housekeeping", self._keeper.run)
+        self._started_at = datetime.now(UTC)
+        self._ports: dict[str, int] = {}
+        self._stop = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._stopped_by = ""
+        self._stop_at = 0.0
+        self._reloading = asyncio.Lock()
+        self._reload_task: asyncio.Task[None] | None = None
+
+    def config(self) -> Config:
+        """Return the configuration in force now."""
+        return self._config
+
+    # -- up and down ---------------------------------------------------------------------------
+
+    async def live(self) -> None:
+        """Start, serve until a signal, stop."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._signalled, number)
+        loop.add_signal_handler(signal.SIGHUP, self._hung_up)
+        async with AsyncExitStack() as down:
+            pinging = asyncio.create_task(self._ping())
+            down.callback(pinging.cancel)
+            down.callback(self._ledger.close)
+            await self._start(down)
+            self._say_started()
+            await self._stop.wait()
+            notify("STOPPING=1")
+            journal.service_stopping(self._stopped_by, len(self._intake.uploads))
+        journal.service_stopped()
+
+    async def _start(self, down: AsyncExitStack) -> None:
+        """Start everything; what has to be ended is put on `down` before it begins."""
+        await asyncio.to_thread(housekeeping.recover, self._ledger, self._spool)
+        down.callback(self._passwords.shutdown)
+        down.callback(self._intake.close)
+        down.push_async_callback(asyncio.to_thread, self._supervisor.stop)
+        await asyncio.to_thread(self._start_worker)
+        down.push_async_callback(asyncio.to_thread, self._watch.stop)
+        await asyncio.to_thread(self._watch.start)
+        down.push_async_callback(self._end_importing)
+        self._importing.start()
+        down.push_async_callback(self._end_housekeeping)
+        self._keeping.start()
+        down.push_async_callback(self._close_doors)
+        for name, door in self._doors.items():
+            if self._is_enabled(name) and (port := await door.start()):
+                self._ports[name] = port
+        down.push_async_callback(self._control.stop)
+        await self._control.start()
+
+    def _is_enabled(self, door: str) -> bool:
+        section = getattr(self._config, door, None)
+        return section is None or section.enabled
+
+    def _start_worker(self) -> None:
+        try:
+            self._supervisor.start()
+        except WorkerLost as lost:
+            raise WorkerLost(f"the importer's worker does not start: {lost}") from lost
+
+    def _say_started(self) -> None:
+        journal.service_started(
+            version("tilldrop"),
+            os.getpid(),
+            str(self._home),
+            sqlite.sqlite3.sqlite_version,
+            sqlite.journal_mode(),
+        )
+        notify("READY=1")
+
+    async def _close_doors(self) -> None:
+        """Take nothing new, give open uploads their grace, end the sessions."""
+        self._intake.stop_taking()
+        for door in self._doors.values():
+            door.stop_accepting()
+        await self._unless_hurried(self._intake.drain(self._config.limits.stop_grace_s))
+        await asyncio.gather(*(door.stop() for door in self._doors.values()))
+
+    async def _end_housekeeping(self) -> None:
+        self._keeper.stop()
+        await asyncio.to_thread(self._keeping.join)
+
+    async def _end_importing(self) -> None:
+        """Let the import in hand finish within the grace; else it is done again at next start."""
+        self._importer.stop()
+        left_s = self._stop_at + self._config.limits.stop_grace_s - time.monotonic()
+        wait_s = max(left_s, SHORT_IMPORT_S)
+        await self._unless_hurried(asyncio.to_thread(self._importing.join, wait_s))
+        if self._importing.is_alive():
+            await asyncio.to_thread(self._supervisor.stop)
+            await asyncio.to_thread(self._importing.join, GIVE_BACK_WITHIN_S)
+
+    async def _unless_hurried(self, waiting: Coroutine[Any, Any, object]) -> None:
+        """Wait for something, or for a second signal."""
+        tasks = {asyncio.create_task(waiting), asyncio.create_task(self._hurry.wait())}
+        _, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in pending:
+            task.cancel()
+
+    def _signalled(self, number: signal.Signals) -> None:
+        if self._stop.is_set():
+            self._hurry.set()
+            return
+        self._stopped_by, self._stop_at = number.name, time.monotonic()
+        self._stop.set()
+
+    async def _ping(self) -> None:
+        """Tell systemd that loop and threads are alive, if it wants to know."""
+        interval_s = ping_interval_s()
+        threads = (self._importing, self._keeping)
+        while interval_s is not None:
+            began = all(thread.ident is not None for thread in threads)
+            ending = self._stop.is_set()
+            if not began or ending or all(thread.is_alive() for thread in threads):
+                notify("WATCHDOG=1")
+            await asyncio.sleep(interval_s)
+
+    # -- reload --------------------------------------------------------------------------------
+
+    def _hung_up(self) -> None:
+        async def reload() -> None:
+            with suppress(TilldropError):  # it is in the journal
+                await self._reload({})
+
+        self._reload_task = asyncio.create_task(reload())
+
+    async def _reload(self, _request: dict[str, Any]) -> dict[str, object]:
+        """Read the configuration again. Raises ConfigInvalid; then the old one stays in force."""
+        async with self._reloading:
+            try:
+                new = await asyncio.to_thread(configuration.load, self._home)
+            except TilldropError as error:
+                journal.config_refused(str(error).splitlines())
+                raise
+            old = {name: getattr(self._config, name) for name in FIXED_SECTIONS}
+            needs_restart = [name for name in FIXED_SECTIONS if getattr(new, name) != old[name]]
+            self._config = replace(new, **old)
+            journal.configure(new.log.form, new.log.level)
+            self._spool.reserve_bytes = new.limits.reserve_bytes
+            self._customers.reload()
+            for door in self._doors.values():
+                door.reload()
+            self._keeper.wake()
+            journal.config_reloaded(len(new.customers), needs_restart)
+            return {"customers": len(new.customers), "needs_restart": needs_restart}
+
+    # -- status --------------------------------------------------------------------------------
+
+    async def _status(self, _request: dict[str, Any]) -> dict[str, object]:
+        """Say how the daemon is; the keys are what scripts rely on.
+
+        doors: name -> listen, port (the real one), sessions. deliveries: state -> count, all
+        states. worker: pid or null. last_import: null before the first of this life.
+        """
+        counts = await asyncio.to_thread(self._ledger.count_by_state)
+        last = self._importer.last_import
+        return {
+            "version": version("tilldrop"),
+            "pid": os.getpid(),
+            "home": str(self._home),
+            "started_at": self._started_at.isoformat(timespec="seconds"),
+            "doors": {
+                name: {
+                    "listen": getattr(self._config, name).listen,
+                    "port": port,
+                    "sessions": self._doors[name].sessions,
+                }
+                for name, port in self._ports.items()
+            },
+            "open_uploads": len(self._intake.uploads),
+            "deliveries": {state.value: counts.get(state, 0) for state in State},
+            "worker": {"pid": self._supervisor.pid},
+            "last_import": last
+            and {
+                "delivery": last.id,
+                "customer": last.customer,
+                "name": last.name,
+                "outcome": last.state,
+                "at": last.changed_at.isoformat(timespec="seconds"),
+            },
+        }
+
+
+def _migrate_data(path: Path) -> None:
+    try:
+        schema.migrate(path)
+    except sqlite.sqlite3.Error as error:
+        raise HomeUnusable(f"{path}: {error}") from error
+
+
+def _thread(name: str, body: Callable[[], None]) -> threading.Thread:
+    # Does not keep the process alive if the way down itself fails.
+    return threading.Thread(target=body, name=name, daemon=True)
+
+
+# -- systemd: sd_notify(3) -----------------------------------------------------------------------
+
+
+def notify(text: str) -> None:
+    """Tell systemd, if it started us and wants to know."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address:
+        return
+    if address.startswith("@"):
+        address = "\0" + address[1:]
+    with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as telling:
+        telling.settimeout(0)  # who does not listen must not hold the daemon up
+        telling.sendto(text.encode(), address)
+
+
+def ping_interval_s() -> float | None:
+    """Return how often systemd wants a sign of life, halved as it advises; None: never."""
+    wanted_us = os.environ.get("WATCHDOG_USEC", "")
+    meant = os.environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
+    return int(wanted_us) / 2_000_000 if meant and wanted_us.isdecimal() else None
