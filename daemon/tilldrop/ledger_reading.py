@@ -177,6 +177,20 @@ class LedgerReader:
         )
         return next(iter(self._deliveries(condition, (customer, feed))), None)
 
+    def came_between(self, first: Delivery, last: Delivery, feed: str) -> bool:
+        """Say whether anything else of that feed, or of none yet, arrived between the two.
+
+        Also true if they did not arrive in that order. Duplicates change nothing, so they do
+        not count.
+        """
+        sql = (
+            "SELECT ?1 >= ?2 OR EXISTS (SELECT 1 FROM deliveries WHERE customer = ?3"
+            " AND arrival_seq > ?1 AND arrival_seq < ?2 AND state <> 'duplicate'"
+            " AND coalesce(feed, ?4) = ?4)"
+        )
+        parameters = (first.arrival_seq, last.arrival_seq, last.customer, feed)
+        return bool(self.rows(sql, parameters)[0][0])
+
     def next_attempt_at(self) -> datetime | None:
         """Return when the earliest waiting retry is due; None if none waits."""
         sql = "SELECT min(not_before) FROM deliveries WHERE state = 'arrived'"

@@ -175,16 +175,18 @@ class Importer:
     ) -> str | None:
         """Return the hash that would make this delivery a duplicate.
 
-        Only the feed's latest import counts, so that a file sent again after a wrong one is
-        imported. A later run was asked for by an operator and is never a duplicate.
+        Only the feed's latest import counts, and only if nothing else of that feed came in
+        between: a file sent again after a wrong one is imported, whether the wrong one was
+        imported, or is held or refused and may be let in later. A later run was asked for by
+        an operator and is never a duplicate.
         """
-        if feed is None or delivery.run > 1:
+        if feed is None or delivery.run > 1 or delivery.arrival_seq is None:
             return None
         latest = self._ledger.latest_import(delivery.customer, feed.name)
         if latest is None or latest.name != delivery.name or latest.fingerprint != fingerprint:
             return None
-        is_newer = (latest.arrival_seq or 0) > (delivery.arrival_seq or 0)
-        return None if is_newer else latest.sha256
+        came_between = self._ledger.came_between(latest, delivery, feed.name)
+        return None if came_between else latest.sha256
 
     def _record(self, delivery: Delivery, report: Report, cause: Cause, took_ms: int) -> None:
         self._busy_in_a_row.pop(delivery.id, None)
