@@ -6,84 +6,91 @@ never too little. Never runs anything.
 
 `mapped` has one row for each record, in the file's order: ok, location_id, transaction_id, sold
 (wall clock), has_time, offset_s (of a time that names its own), then total_minor and the
-optional columns; in a per-line feed total and the optional amounts are exact decimals. `numbered`
-is the same with `line`; `grouped` has one row for each transaction of a per-line feed.
+optional columns; in a per-line feed the amounts are exact decimals, not yet rounded. `grouped`
+has one row for each transaction of a per-line feed.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tilldrop.importer import values
+from tilldrop.importer import moments, values
 from tilldrop.importer.compile_dates import date_steps, literal
-from tilldrop.importer.plan import columns_of
-from tilldrop.mapping import Computed, FromColumn, Joined
+from tilldrop.mapping import Computed, Joined
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from tilldrop.importer.plan import Plan
+    from tilldrop.importer.moments import Change
+    from tilldrop.importer.plan import Bound, Plan
     from tilldrop.importer.stage import Clean
-    from tilldrop.importer.values import Change
-    from tilldrop.mapping import Source
 
 # Cells up to this long fit DECIMAL(18,6), which DuckDB holds in 64 bits.
 WHOLE_DIGITS = 12
 FRACTION_DIGITS = 6
 
 
-def mapped_sql(plan: Plan, clean: Clean, read_csv: str) -> str:
+def can_be_plain(plan: Plan, clean: Clean) -> bool:
+    """Tell whether most rows may be good without trimming and with plain numbers only."""
+    return not clean.has_odd_blanks and not plan.number.thousands
+
+
+def mapped_sql(plan: Plan, clean: Clean, read_csv: str, *, is_plain: bool) -> str:
     """Return the query that makes `mapped`.
 
-    read_csv: the call that reads the file into c0, c1, ... as VARCHAR. Raises NotInSqlError.
+    read_csv: the call that reads the file into c0, c1, ... as VARCHAR.
+    is_plain: cells with outer blanks and numbers with more than digits and a decimal sign are
+    not `ok`. Such a query is planned in half the time, which is most of what a small file takes.
+    Raises NotInSqlError.
     """
+    needed = _places(plan.bounds)
+    amounts = _places(plan.amounts.values())
     bare = _bare if clean.has_odd_blanks else _without_spaces
-    needed = _places(plan, plan.feed.sources.values())
-    amounts = _places(plan, _amounts(plan).values())
-    raw = ", ".join(f"c{index}" for index in needed)
-    cells = ", ".join(f"{bare(f'c{index}')} AS t{index}" for index in needed)
-    numbers = ", ".join(f"{_number(plan, f't{index}')} AS n{index}" for index in amounts)
+    cells = [f"c{place}" if is_plain else bare(f"c{place}") for place in needed]
+    named = ", ".join(f"{cell} AS t{place}" for cell, place in zip(cells, needed, strict=True))
+    numbers = ", ".join(
+        f"{_number(plan, place, is_plain=is_plain)} AS n{place}" for place in amounts
+    )
+    readable = _readable(plan, is_plain=is_plain)
     # Each step is a query around the one before, so that what it makes is computed once.
     steps = (
-        f"SELECT {raw} FROM {read_csv}",  # noqa: S608  our column names, bound path
-        f"SELECT {cells}",
+        f"SELECT {named} FROM {read_csv}",  # noqa: S608  our column names, bound path
         f"SELECT *, {numbers}",
         *date_steps(plan),
-        f"SELECT {_readable(plan)} AS readable, sold, has_time, offset_s, {_targets(plan)}",
+        f"SELECT {readable} AS readable, sold, has_time, offset_s, {_targets(plan)}",
         f"SELECT * EXCLUDE (readable), {_ok(plan)} AS ok",
     )
     return _nested(steps)
 
 
-def numbered_sql(clean: Clean) -> str:
-    """Return the query that gives `mapped` its physical lines.
+def numbered(clean: Clean) -> str:
+    """Return `mapped` with physical lines, to select from.
 
     DuckDB keeps insertion order and numbers rows from 0, also where it reads with two threads;
     a window function would keep it to one.
     """
-    return f"SELECT rowid + {clean.first_record_line} AS line, * FROM mapped"  # noqa: S608
+    return f"(SELECT rowid + {clean.first_record_line} AS line, * FROM mapped)"  # noqa: S608
 
 
 def grouped_sql(plan: Plan, rows: str) -> str:
-    """Return the query that makes `grouped` of rows of `numbered`.
+    """Return the query that makes `grouped`. rows: numbered ones, those to be grouped.
 
     `complete` is false where a date or a total is missing or an amount is out of range;
     `differs` tells that there were several times.
     """
-    joined = [_joined(plan, plan.total, "total")]
-    joined += [_joined(plan, one.source, one.column.name) for one in plan.optional]
-    minor = [f"{_minor(name, digits)} AS {_stored(name)}" for name, digits in _digits(plan).items()]
+    joined = [_joined(one) for one in (plan.total, *plan.optional)]
+    minor = [f"{_minor(name, one.digits or 0)} AS {name}" for name, one in plan.amounts.items()]
     own = "coalesce(offset_s, -1)"  # no zone is a second off
     dated = "FILTER (sold IS NOT NULL)"
     differs = f"min(sold) <> max(sold) OR min({own}) {dated} <> max({own}) {dated}"
     complete = _all_true(("sold IS NOT NULL", "total_minor IS NOT NULL", *_in_range(plan)))
     group = (
-        "SELECT min(line) AS line, location_id, transaction_id, arg_min(sold, line) AS sold,"
+        "SELECT min(line) AS line, location_id, transaction_id, arg_min(sold, line) AS sold,"  # noqa: S608
         f" arg_min(has_time, line) {dated} AS has_time, arg_min({own}, line) {dated} AS own,"
         f" coalesce({differs}, false) AS differs, {', '.join(joined)} FROM {rows}"
         " GROUP BY location_id, transaction_id"
     )
-    amounts = ", ".join(_amounts(plan))
+    amounts = ", ".join(plan.amounts)
     rounded = f"SELECT * EXCLUDE ({amounts}, own), nullif(own, -1) AS offset_s, {', '.join(minor)}"
     return _nested((group, rounded, f"SELECT *, {complete} AS complete"))
 
@@ -91,15 +98,15 @@ def grouped_sql(plan: Plan, rows: str) -> str:
 def candidates_sql(plan: Plan, table: str, start_s: int, changes: list[Change]) -> str:
     """Return the query that gives `staged` its columns.
 
-    table: `numbered` or `grouped`. start_s, changes: the zone's offsets over the file's span.
+    table: `grouped`, or numbered rows. start_s, changes: the zone's offsets over the file's span.
     """
-    offset = literal(values.offset_text(start_s))
+    offset = literal(moments.offset_text(start_s))
     clock = "sold"
     if changes:
         branches = [f"WHEN sold < {_timestamp(one.until)} THEN" for one in changes]
-        texts = [literal(values.offset_text(one.before_s)) for one in changes]
+        texts = [literal(moments.offset_text(one.before_s)) for one in changes]
         pairs = " ".join(f"{when} {text}" for when, text in zip(branches, texts, strict=True))
-        offset = f"CASE {pairs} ELSE {literal(values.offset_text(changes[-1].after_s))} END"
+        offset = f"CASE {pairs} ELSE {literal(moments.offset_text(changes[-1].after_s))} END"
         clock = _shifted(changes)
     own = (
         "CASE WHEN offset_s < 0 THEN '-' ELSE '+' END"
@@ -135,23 +142,8 @@ def _nested(steps: Iterable[str]) -> str:
     return query
 
 
-def _places(plan: Plan, sources: Iterable[Source]) -> list[int]:
-    return sorted({plan.place(name) for source in sources for name in columns_of(source)})
-
-
-def _amounts(plan: Plan) -> dict[str, Source]:
-    """Return the sources of amounts by the name they have in a per-line `mapped`."""
-    optional = {one.column.name: one.source for one in plan.optional if one.digits is not None}
-    return {"total": plan.total, **optional}
-
-
-def _digits(plan: Plan) -> dict[str, int]:
-    optional = {one.column.name: one.digits for one in plan.optional if one.digits is not None}
-    return {"total": plan.digits, **optional}
-
-
-def _stored(name: str) -> str:
-    return "total_minor" if name == "total" else name
+def _places(bounds: Iterable[Bound]) -> list[int]:
+    return sorted({place for one in bounds for place in one.places})
 
 
 def _without_spaces(cell: str) -> str:
@@ -167,36 +159,38 @@ def _bare(cell: str) -> str:
     return f"nullif(CASE WHEN {has_blank} THEN trim({cell}, {blanks}) ELSE {cell} END, '')"
 
 
-def _number(plan: Plan, cell: str) -> str:
+def _number(plan: Plan, place: int, *, is_plain: bool) -> str:
     """Read a DECIMAL(18,6), NULL if there is no number or too long a one."""
-    mark = plan.number.decimal
-    plain = f"-?[0-9]{{1,{WHOLE_DIGITS}}}(?:[{mark}][0-9]{{1,{FRACTION_DIGITS}}})?"
-    any_form = plan.number.pattern(WHOLE_DIGITS, FRACTION_DIGITS)
-    digits = f"regexp_replace({cell}, '[^0-9{mark}]', '', 'g')"
-    cast = "TRY_CAST(replace({}, {}, '.') AS DECIMAL(18,6))"
+    cell, mark = f"t{place}", plan.number.decimal
+    form = f"-?[0-9]{{1,{WHOLE_DIGITS}}}(?:[{mark}][0-9]{{1,{FRACTION_DIGITS}}})?"
+    plain = f"WHEN regexp_full_match({cell}, {literal(form)}) THEN {_decimal(cell, mark)}"
+    if is_plain:
+        return f"CASE {plain} END"
+    form = plan.number.pattern(WHOLE_DIGITS, FRACTION_DIGITS)
+    digits = _decimal(f"regexp_replace({cell}, '[^0-9{mark}]', '', 'g')", mark)
     sign = f"CASE WHEN regexp_matches({cell}, '[-\u2212(]') THEN -1 ELSE 1 END"
     return (
-        f"CASE WHEN regexp_full_match({cell}, {literal(plain)})"
-        f" THEN {cast.format(cell, literal(mark))}"
-        f" WHEN regexp_full_match({cell}, {literal(any_form)})"
-        f" THEN CAST({cast.format(digits, literal(mark))} * {sign} AS DECIMAL(18,6)) END"
+        f"CASE {plain} WHEN regexp_full_match({cell}, {literal(form)})"
+        f" THEN CAST({digits} * {sign} AS DECIMAL(18,6)) END"
     )
 
 
-def _text(plan: Plan, source: Source, target: str) -> str:
-    if target in plan.fixed:
-        return literal(plan.fixed[target])
-    cells = [f"t{plan.place(name)}" for name in columns_of(source)]
-    glue = source.glue if isinstance(source, Joined) else ""
-    return f" || {literal(glue)} || ".join(cells)
+def _decimal(digits: str, mark: str) -> str:
+    digits = digits if mark == "." else f"replace({digits}, {literal(mark)}, '.')"
+    return f"TRY_CAST({digits} AS DECIMAL(18,6))"
 
 
-def _amount(plan: Plan, source: Source) -> str:
-    if isinstance(source, FromColumn):
-        return f"n{plan.place(source.column)}"
-    if isinstance(source, Computed):
-        return _arithmetic(plan, source.tree)
-    raise TypeError(source)
+def _text(bound: Bound) -> str:
+    if bound.fixed:
+        return literal(bound.fixed)
+    glue = bound.source.glue if isinstance(bound.source, Joined) else ""
+    return f" || {literal(glue)} || ".join(f"t{place}" for place in bound.places)
+
+
+def _amount(plan: Plan, bound: Bound) -> str:
+    if isinstance(bound.source, Computed):
+        return _arithmetic(plan, bound.source.tree)
+    return f"n{bound.places[0]}"
 
 
 def _arithmetic(plan: Plan, tree: tuple[object, ...]) -> str:
@@ -205,7 +199,7 @@ def _arithmetic(plan: Plan, tree: tuple[object, ...]) -> str:
         case ("number", str(text)):
             return f"CAST({literal(text)} AS DECIMAL(38,{len(text.partition('.')[2])}))"
         case ("column", str(name)):
-            return f"CAST(n{plan.place(name)} AS DECIMAL(38,{FRACTION_DIGITS}))"
+            return f"CAST(n{plan.places[name]} AS DECIMAL(38,{FRACTION_DIGITS}))"
         case ("negate", tuple(operand)):
             return f"(- {_arithmetic(plan, operand)})"
         case ("+" | "-" | "*" as sign, tuple(left), tuple(right)):
@@ -220,63 +214,54 @@ def _minor(amount: str, digits: int, width: int = 38) -> str:
 
 def _targets(plan: Plan) -> str:
     """Return the columns of `mapped`, amounts rounded if the row is a whole transaction."""
-    sources = plan.feed.sources
-    parts = [f"{_text(plan, sources[name], name)} AS {name}" for name in _KEY]
-    for name, digits in _digits(plan).items():
-        amount = _amount(plan, _amounts(plan)[name])
-        if plan.is_grouped:
-            parts.append(f"{amount} AS {name}")
-        else:
+    texts = [one for one in plan.bounds if one.digits is None and one is not plan.sold_at]
+    parts = [f"{_text(one)} AS {one.column.name}" for one in texts]
+    for name, one in plan.amounts.items():
+        amount = _amount(plan, one)
+        if not plan.is_grouped:
             # 64 bits do for a cell, and take a quarter of the time.
-            width = 18 if isinstance(_amounts(plan)[name], FromColumn) else 38
-            parts.append(f"{_minor(amount, digits, width)} AS {_stored(name)}")
-    parts += [
-        f"{_text(plan, one.source, one.name)} AS {one.column.name}"
-        for one in plan.optional
-        if one.digits is None
-    ]
+            width = 38 if isinstance(one.source, Computed) else 18
+            amount = _minor(amount, one.digits or 0, width)
+        parts.append(f"{amount} AS {name}")
     return ", ".join(parts)
 
 
-_KEY = ("location_id", "transaction_id")
-
-
-def _readable(plan: Plan) -> str:
+def _readable(plan: Plan, *, is_plain: bool) -> str:
     """Tell whether every cell that is not empty was read, as far as NULL cannot tell."""
-    places = _places(plan, _amounts(plan).values())
-    terms = [f"(n{index} IS NOT NULL OR t{index} IS NULL)" for index in places]
+    places = _places(plan.amounts.values())
+    terms = [f"(n{place} IS NOT NULL OR t{place} IS NULL)" for place in places]
+    if is_plain:
+        texts = [one for one in plan.bounds if one.digits is None and one is not plan.sold_at]
+        padded = (f"prefix(t{place}, ' ') OR suffix(t{place}, ' ')" for place in _places(texts))
+        terms += [f"coalesce(NOT ({term}), true)" for term in padded]
     if plan.is_grouped:
-        terms.append(f"(sold IS NOT NULL OR t{plan.place(plan.sold_at.date)} IS NULL)")
+        terms.append(f"(sold IS NOT NULL OR t{plan.sold_at.places[0]} IS NULL)")
         # An expression of which a part is empty is a fault; one that is empty whole is not.
-        total = _places(plan, [plan.total])
-        empty = " AND ".join(f"t{index} IS NULL" for index in total)
-        full = " AND ".join(f"t{index} IS NOT NULL" for index in total)
+        empty = " AND ".join(f"t{place} IS NULL" for place in plan.total.places)
+        full = " AND ".join(f"t{place} IS NOT NULL" for place in plan.total.places)
         terms.append(f"(({empty}) OR ({full}))")
     return _all_true(terms)
 
 
 def _ok(plan: Plan) -> str:
-    terms = ["readable", *(f"{name} IS NOT NULL" for name in _KEY)]
+    terms = ["readable", "location_id IS NOT NULL", "transaction_id IS NOT NULL"]
     if not plan.is_grouped:
         terms += ["sold IS NOT NULL", "total_minor IS NOT NULL", *_in_range(plan)]
     return _all_true(terms)
 
 
 def _in_range(plan: Plan) -> list[str]:
-    return [
-        f"coalesce(abs({_stored(name)}) < {values.MINOR_LIMIT}, true)" for name in _digits(plan)
-    ]
+    return [f"coalesce(abs({name}) < {values.MINOR_LIMIT}, true)" for name in plan.amounts]
 
 
 def _all_true(terms: Iterable[str]) -> str:
     return f"coalesce({' AND '.join(terms)}, false)"
 
 
-def _joined(plan: Plan, source: Source, name: str) -> str:
+def _joined(bound: Bound) -> str:
     """Add amounts that are to be added; of all else take the first that is not empty."""
-    if plan.adds(source):
-        return f"sum({name}) AS {name}"
-    return f"arg_min({name}, line) AS {name}"
+    name = bound.column.name
+    return f"sum({name}) AS {name}" if bound.adds else f"arg_min({name}, line) AS {name}"
 
 
 def _timestamp(at: object) -> str:

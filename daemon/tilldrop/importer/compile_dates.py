@@ -1,6 +1,6 @@
 """Date formats to SQL: the part of a compiled mapping that reads `sold_at`.
 
-Promises that what it reads is what `values.read_moment` reads; every format is guarded by that
+Promises that what it reads is what `moments.read_moment` reads; every format is guarded by that
 module's own pattern. What it leaves NULL, Python looks at. Never runs anything.
 """
 
@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from tilldrop import formats
-from tilldrop.importer import values
+from tilldrop.importer import moments
 
 if TYPE_CHECKING:
     from tilldrop.importer.plan import Plan
@@ -51,10 +51,9 @@ def date_steps(plan: Plan) -> tuple[str, ...]:
 
     Raises NotInSqlError where a format cannot be read in SQL.
     """
-    text = f"t{plan.place(plan.sold_at.date)}"
-    if plan.sold_at.time:
-        text += f" || coalesce(' ' || t{plan.place(plan.sold_at.time)}, '')"
-    written = plan.sold_at.formats
+    date, *time = (f"t{place}" for place in plan.sold_at.places)
+    text = date + "".join(f" || coalesce(' ' || {cell}, '')" for cell in time)
+    written = plan.formats
     zoned = [index for index, one in enumerate(written) if _has_offset(one)]
     offset = _offset_text(written, zoned) if zoned else "''"
     readings = ", ".join(f"{_reading(one)} AS l{index}" for index, one in enumerate(written))
@@ -66,15 +65,17 @@ def date_steps(plan: Plan) -> tuple[str, ...]:
         f"WHEN l{index} IS NOT NULL THEN {_offset_s() if index in zoned else 'NULL'}"
         for index in range(len(written))
     )
-    first, last = f"DATE '{values.FIRST_YEAR}-01-01'", f"DATE '{values.LAST_YEAR + 1}-01-01'"
-    chosen = f"date_trunc('second', coalesce({local})) AS local"
+    first, last = f"DATE '{moments.FIRST_YEAR}-01-01'", f"DATE '{moments.LAST_YEAR + 1}-01-01'"
+    chosen = f"coalesce({local})"
+    if any("fff" in one or one == "iso" for one in written):
+        chosen = f"date_trunc('second', {chosen})"
     beside = f"(CASE {timed} END) AS has_time, CAST(CASE {named} END AS INTEGER) AS offset_s"
     return (
         f"SELECT *, {text} AS d",
         f"SELECT *, {offset} AS o",
         f"SELECT *, {_body(zoned)} AS b",
         f"SELECT *, {readings}",
-        f"SELECT *, {chosen}, {beside}",
+        f"SELECT *, {chosen} AS local, {beside}",
         f"SELECT *, CASE WHEN local >= {first} AND local < {last} THEN local END AS sold",
     )
 
@@ -114,7 +115,7 @@ def _offset_s() -> str:
 
 def _guard(written: str) -> str:
     """Tell in SQL whether d has the shape of a format."""
-    pattern = _NAMED_GROUP.sub("(?:", values.date_pattern(written))
+    pattern = _NAMED_GROUP.sub("(?:", moments.date_pattern(written))
     # DuckDB's clock has six places; a longer fraction is left to Python.
     pattern = pattern.replace("[0-9]{1,9}", "[0-9]{1,6}")
     return f"regexp_full_match(d, {literal(pattern)})"

@@ -10,14 +10,16 @@ from dataclasses import dataclass, replace
 from decimal import Decimal, DecimalException
 from typing import TYPE_CHECKING
 
-from tilldrop.importer import values
-from tilldrop.importer.plan import Optional, Plan, columns_of
-from tilldrop.importer.values import Moment, bare, shorten
-from tilldrop.mapping import Computed, FromColumn, Joined, Source
+from tilldrop.importer import moments, values
+from tilldrop.importer.values import bare, shorten
+from tilldrop.mapping import Computed, Joined
 from tilldrop.rows import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from tilldrop.importer.moments import Moment
+    from tilldrop.importer.plan import Bound, Plan
 
 Key = tuple[str, str]
 Row = tuple[str | int | None, ...]
@@ -43,13 +45,13 @@ class Good:
 
 def read_key(plan: Plan, line: int, cells: Sequence[str]) -> Key | Fault:
     """Return location and transaction id."""
-    key = []
-    for target, code in (("location_id", "location-empty"), ("transaction_id", "id-empty")):
-        text = plan.fixed.get(target) or _text(plan, plan.feed.sources[target], cells)
-        if not text:
-            return Fault(code, line, _first_empty(plan, plan.feed.sources[target], cells, target))
-        key.append(text)
-    return key[0], key[1]
+    location = _text(plan.location, cells)
+    if not location:
+        return Fault("location-empty", line, _first_empty(plan.location, cells))
+    transaction = _text(plan.transaction, cells)
+    if not transaction:
+        return Fault("id-empty", line, _first_empty(plan.transaction, cells))
+    return location, transaction
 
 
 def read_values(plan: Plan, line: int, cells: Sequence[str]) -> Values | Fault:
@@ -60,22 +62,27 @@ def read_values(plan: Plan, line: int, cells: Sequence[str]) -> Values | Fault:
     total = _read_total(plan, line, cells)
     if isinstance(total, Fault):
         return total
-    others: list[str | Decimal | None] = []
+    others: list[_Value] = []
     for one in plan.optional:
-        value = _read_optional(plan, one, line, cells)
-        if isinstance(value, Fault):
-            return value
-        others.append(value)
+        if one.digits is None:
+            others.append(_text(one, cells))
+            continue
+        amount = _read_amount(plan, one, line, cells)
+        if isinstance(amount, Fault):
+            return amount
+        others.append(amount)
     return Values(moment, total, tuple(others))
 
 
 def join(plan: Plan, earlier: Values, later: Values) -> Values:
     """Join two records of one transaction."""
-    sources = (plan.total, *(one.source for one in plan.optional))
     total, *others = (
-        _joined(plan, source, first, second)
-        for source, first, second in zip(
-            sources, (earlier.total, *earlier.others), (later.total, *later.others), strict=True
+        _joined(one, first, second)
+        for one, first, second in zip(
+            (plan.total, *plan.optional),
+            (earlier.total, *earlier.others),
+            (later.total, *later.others),
+            strict=True,
         )
     )
     moment = earlier.moment or later.moment
@@ -85,22 +92,22 @@ def join(plan: Plan, earlier: Values, later: Values) -> Values:
 def finish(plan: Plan, line: int, key: Key, found: Values) -> Good | Fault:
     """Round, settle the time, and make the row of a whole transaction."""
     if found.moment is None:
-        return Fault("date-empty", line, plan.heading(plan.sold_at.date))
+        return Fault("date-empty", line, plan.sold_at.names[0])
     if found.total is None:
-        return Fault("total-empty", line, plan.heading(columns_of(plan.total)[0]))
-    total = values.to_minor(found.total, plan.digits)
+        return Fault("total-empty", line, plan.total.names[0])
+    total = values.to_minor(found.total, plan.total.digits or 0)
     if total is None:
-        return _out_of_range(plan, line, plan.total, found.total)
+        return _out_of_range(plan.total, line, found.total)
     others: list[str | int | None] = []
     for one, value in zip(plan.optional, found.others, strict=True):
-        if isinstance(value, Decimal):
-            minor = values.to_minor(value, one.digits or 0)
-            if minor is None:
-                return _out_of_range(plan, line, one.source, value)
-            others.append(minor)
-        else:
+        if not isinstance(value, Decimal):
             others.append(value)
-    sold = values.settle_moment(found.moment, plan.zone)
+            continue
+        minor = values.to_minor(value, one.digits or 0)
+        if minor is None:
+            return _out_of_range(one, line, value)
+        others.append(minor)
+    sold = moments.settle_moment(found.moment, plan.zone)
     kind = "refund" if total < 0 else "sale"
     timed = (sold.sold_at, sold.business_date, int(sold.has_time))
     row = (line, *key, *timed, kind, total, plan.currency, *others)
@@ -125,92 +132,79 @@ def differ(earlier: Moment | None, later: Moment | None) -> bool:
     return replace(earlier, has_time=True) != replace(later, has_time=True)
 
 
-def _text(plan: Plan, source: Source, cells: Sequence[str]) -> str | None:
-    """Return the text of a source, None if it or a part of it is empty."""
-    parts = [bare(cells[plan.place(name)]) for name in columns_of(source)]
-    if not all(parts):
-        return None
-    return source.glue.join(parts) if isinstance(source, Joined) else parts[0]
+def _text(bound: Bound, cells: Sequence[str]) -> str | None:
+    """Return a text, None if it or a part of it is empty."""
+    if bound.fixed:
+        return bound.fixed
+    if len(bound.places) == 1:
+        return bare(cells[bound.places[0]]) or None
+    parts = [bare(cells[place]) for place in bound.places]
+    if isinstance(bound.source, Joined) and all(parts):
+        return bound.source.glue.join(parts)
+    return None
 
 
-def _first_empty(plan: Plan, source: Source, cells: Sequence[str], target: str) -> str:
-    empty = (name for name in columns_of(source) if not bare(cells[plan.place(name)]))
-    name = next(empty, None)
-    return plan.heading(name) if name else target
+def _first_empty(bound: Bound, cells: Sequence[str]) -> str:
+    """Return the name of the first column of a target that is empty."""
+    pairs = zip(bound.names, bound.places, strict=True)
+    return next((name for name, place in pairs if not bare(cells[place])), bound.column.name)
 
 
 def _read_moment(plan: Plan, line: int, cells: Sequence[str]) -> Moment | Fault | None:
-    names = columns_of(plan.sold_at)
-    parts = [bare(cells[plan.place(name)]) for name in names]
+    parts = [bare(cells[place]) for place in plan.sold_at.places]
     if not parts[0]:
         return None
     text = bare(" ".join(parts))
-    moment = values.read_moment(text, plan.sold_at.formats)
+    moment = moments.read_moment(text, plan.formats)
     if moment is None:
-        is_time = len(parts) > 1 and values.date_fits(parts[0], plan.sold_at.formats)
+        is_time = len(parts) > 1 and moments.date_fits(parts[0], plan.formats)
         code, at = ("time-unreadable", 1) if is_time else ("date-unreadable", 0)
-        return Fault(code, line, plan.heading(names[at]), shorten(parts[at]))
-    if not values.is_in_range(moment):
-        return Fault("date-out-of-range", line, plan.heading(names[0]), shorten(text))
+        return Fault(code, line, plan.sold_at.names[at], shorten(parts[at]) or "(empty)")
+    if not moments.is_in_range(moment):
+        return Fault("date-out-of-range", line, plan.sold_at.names[0], shorten(text))
     return moment
 
 
 def _read_total(plan: Plan, line: int, cells: Sequence[str]) -> Decimal | Fault | None:
     """Return the amount; an expression of which only a part is there is a fault."""
-    names = columns_of(plan.total)
-    empty = [name for name in names if not bare(cells[plan.place(name)])]
     amount = _read_amount(plan, plan.total, line, cells)
-    if amount is None and len(empty) < len(names):
-        return Fault("total-empty", line, plan.heading(empty[0]))
+    if amount is None and any(bare(cells[place]) for place in plan.total.places):
+        return Fault("total-empty", line, _first_empty(plan.total, cells))
     return amount
 
 
-def _read_optional(
-    plan: Plan, one: Optional, line: int, cells: Sequence[str]
-) -> str | Decimal | Fault | None:
-    if one.digits is not None:
-        return _read_amount(plan, one.source, line, cells)
-    return plan.fixed.get(one.name) or _text_or_none(plan, one.source, cells)
-
-
-def _text_or_none(plan: Plan, source: Source, cells: Sequence[str]) -> str | None:
-    return _text(plan, source, cells) if columns_of(source) else None
-
-
 def _read_amount(
-    plan: Plan, source: Source, line: int, cells: Sequence[str]
+    plan: Plan, bound: Bound, line: int, cells: Sequence[str]
 ) -> Decimal | Fault | None:
     """Return an amount, None if any of its cells is empty."""
-    amounts: dict[str, Decimal] = {}
-    for name in columns_of(source):
-        cell = bare(cells[plan.place(name)])
-        if not cell:
-            continue
+    amounts: list[Decimal] = []
+    for name, place in zip(bound.names, bound.places, strict=True):
+        cell = bare(cells[place])
         number = plan.number.read(cell)
-        if number is None:
-            return Fault("number-unreadable", line, plan.heading(name), shorten(cell))
-        amounts[name] = number
-    if len(amounts) < len(columns_of(source)):
+        if number is not None:
+            amounts.append(number)
+        elif cell:
+            return Fault("number-unreadable", line, name, shorten(cell))
+    if len(amounts) < len(bound.places):
         return None
-    if isinstance(source, FromColumn):
-        return amounts[source.column]
-    if not isinstance(source, Computed):
-        raise TypeError(source)
+    if not isinstance(bound.source, Computed):
+        return amounts[0]
+    named = dict(zip(bound.source.columns, amounts, strict=True))
     try:
-        return values.compute(source.tree, amounts.__getitem__)
+        return values.compute(bound.source.tree, named.__getitem__)
     except DecimalException:
-        return Fault("amount-out-of-range", line, source.text)
+        return Fault("amount-out-of-range", line, bound.source.text)
 
 
-def _joined(plan: Plan, source: Source, earlier: _Value, later: _Value) -> _Value:
+def _joined(bound: Bound, earlier: _Value, later: _Value) -> _Value:
     """Add amounts that are to be added; of all else take the first that is not empty."""
-    if isinstance(earlier, Decimal) and isinstance(later, Decimal) and plan.adds(source):
+    if bound.adds and isinstance(earlier, Decimal) and isinstance(later, Decimal):
         return values.add([earlier, later])
     return later if earlier is None else earlier
 
 
-def _out_of_range(plan: Plan, line: int, source: Source, amount: Decimal) -> Fault:
-    name = source.text if isinstance(source, Computed) else plan.heading(columns_of(source)[0])
+def _out_of_range(bound: Bound, line: int, amount: Decimal) -> Fault:
+    name = bound.source.text if isinstance(bound.source, Computed) else bound.names[0]
     return Fault("amount-out-of-range", line, name, shorten(format(amount, "f")))
 
 
@@ -218,4 +212,4 @@ def _time_warning(plan: Plan, line: int, moment: Moment, code: str) -> Fault | N
     if not code:
         return None
     seen = moment.local.isoformat(" ", "minutes")
-    return Fault(code, line, plan.heading(plan.sold_at.date), seen, warning=True)
+    return Fault(code, line, plan.sold_at.names[0], seen, warning=True)

@@ -10,18 +10,20 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tilldrop.importer.values import BLANKS, NumberForm, zone_of
+from tilldrop.importer.moments import zone_of
+from tilldrop.importer.values import BLANKS, NumberForm
 from tilldrop.mapping import (
-    REQUIRED,
     Computed,
     Constant,
     Feed,
     FromColumn,
     FromFileName,
     Joined,
+    Reading,
     SoldAt,
     Source,
-    column_of,
+    Target,
+    targets,
 )
 from tilldrop.rows import TRANSACTIONS, Column, Fault, minor_digits
 
@@ -37,33 +39,41 @@ _ALWAYS = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Optional:
-    """A target that need not be mapped. digits: minor digits of an amount, None for text."""
+class Bound:
+    """A target laid over a header. column: the one it fills.
 
-    name: str
+    names, places: the columns it takes, as the file writes them, and their indexes.
+    fixed: its value where that is the same for the whole file, else "".
+    digits: minor digits of an amount, None for anything else.
+    adds: its values are added over the rows of one transaction.
+    """
+
     column: Column
     source: Source
+    names: tuple[str, ...]
+    places: tuple[int, ...]
+    fixed: str
     digits: int | None
+    adds: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A feed laid over a header. places: folded column name -> index of the field.
+    """A feed laid over a header. places: column name as the feed writes it -> index."""
 
-    fixed: target -> its value, where that is the same for the whole file.
-    """
-
-    feed: Feed
-    header: tuple[str, ...]
+    reading: Reading
+    width: int
+    is_grouped: bool
     places: dict[str, int]
-    fixed: dict[str, str]
     number: NumberForm
+    formats: tuple[str, ...]
     zone: ZoneInfo
     currency: str
-    digits: int
-    sold_at: SoldAt
-    total: FromColumn | Computed
-    optional: tuple[Optional, ...]
+    location: Bound
+    transaction: Bound
+    sold_at: Bound
+    total: Bound
+    optional: tuple[Bound, ...]
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -71,26 +81,14 @@ class Plan:
         return (*TRANSACTIONS[:_ALWAYS], *(one.column for one in self.optional))
 
     @property
-    def id_heading(self) -> str:
-        """The name of the transaction id's first column."""
-        return self.heading(columns_of(self.feed.sources["transaction_id"])[0])
+    def bounds(self) -> tuple[Bound, ...]:
+        """All targets."""
+        return (self.location, self.transaction, self.sold_at, self.total, *self.optional)
 
     @property
-    def is_grouped(self) -> bool:
-        """Tell whether rows of one transaction are grouped."""
-        return self.feed.rows == "per-line"
-
-    def place(self, name: str) -> int:
-        """Return the index of a column."""
-        return self.places[fold(name)]
-
-    def heading(self, name: str) -> str:
-        """Return a column's name as the file writes it."""
-        return self.header[self.place(name)]
-
-    def adds(self, source: Source) -> bool:
-        """Tell whether this source's values are added over the rows of one transaction."""
-        return isinstance(source, FromColumn | Computed) and source.take == "sum"
+    def amounts(self) -> dict[str, Bound]:
+        """The targets that are amounts or counts, by column."""
+        return {one.column.name: one for one in self.bounds if one.digits is not None}
 
 
 def fold(name: str) -> str:
@@ -131,39 +129,58 @@ def mapping_faults(clean: Clean, feed: Feed, at: Context) -> Fault | None:
 
 def lay(header: tuple[str, ...], feed: Feed, at: Context) -> Plan:
     """Lay a feed over a header that `mapping_faults` found nothing wrong with."""
-    sources = feed.sources
-    sold_at, total = sources["sold_at"], sources["total"]
-    if not isinstance(sold_at, SoldAt) or not isinstance(total, FromColumn | Computed):
+    sold_at = feed.sources["sold_at"]
+    if not isinstance(sold_at, SoldAt):
         raise TypeError(feed.name)
-    fixed = {
-        target: _found_in_name(source, at.name)
-        if isinstance(source, FromFileName)
-        else source.value
-        for target, source in sources.items()
-        if isinstance(source, FromFileName | Constant)
+    folded = {fold(name): place for place, name in enumerate(header)}
+    kinds = targets()
+    bound = {
+        target: _bind(kinds[target], source, folded, header, at)
+        for target, source in feed.sources.items()
     }
+    by_column = {one.column.name: one for one in bound.values()}
     return Plan(
-        feed=feed,
-        header=header,
-        places={fold(name): index for index, name in enumerate(header)},
-        fixed=fixed,
+        reading=feed.reading,
+        width=len(header),
+        is_grouped=feed.rows == "per-line",
+        places={
+            name: place
+            for one in bound.values()
+            for name, place in zip(columns_of(one.source), one.places, strict=True)
+        },
         number=NumberForm(feed.reading.decimal, feed.reading.thousands, at.currency),
+        formats=sold_at.formats,
         zone=zone_of(sold_at.zone or at.zone),
         currency=at.currency,
-        digits=minor_digits(at.currency),
-        sold_at=sold_at,
-        total=total,
-        optional=_optional(sources, minor_digits(at.currency)),
+        location=bound["location_id"],
+        transaction=bound["transaction_id"],
+        sold_at=bound["sold_at"],
+        total=bound["total"],
+        optional=tuple(
+            by_column[column.name] for column in TRANSACTIONS[_ALWAYS:] if column.name in by_column
+        ),
     )
 
 
-def _optional(sources: dict[str, Source], digits: int) -> tuple[Optional, ...]:
-    named = {column_of(target): target for target in sources if target not in REQUIRED}
-    kinds: dict[str, int | None] = {"money": digits, "count": 0}
-    return tuple(
-        Optional(named[column.name], column, sources[named[column.name]], kinds.get(column.kind))
-        for column in TRANSACTIONS
-        if column.name in named
+def _bind(
+    target: Target,
+    source: Source,
+    folded: dict[str, int],
+    header: tuple[str, ...],
+    at: Context,
+) -> Bound:
+    places = tuple(folded[fold(name)] for name in columns_of(source))
+    fixed = source.value if isinstance(source, Constant) else ""
+    if isinstance(source, FromFileName):
+        fixed = _found_in_name(source, at.name)
+    return Bound(
+        column=next(column for column in TRANSACTIONS if column.name == target.column),
+        source=source,
+        names=tuple(header[place] for place in places),
+        places=places,
+        fixed=fixed,
+        digits={"money": minor_digits(at.currency), "count": 0}.get(target.kind),
+        adds=isinstance(source, FromColumn | Computed) and source.take == "sum",
     )
 
 

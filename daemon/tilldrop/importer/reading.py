@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 CHUNK_BYTES = 1024**2
 CONTROL_SHARE = 0.05  # of the first chunk; text has none but breaks, tabulators and escapes
 
-_NUL_SHOWN = 60
 _TEXT_CONTROLS = b"\t\n\v\f\r\x1a\x1b"
 _NO_CONTROLS = bytes(byte for byte in range(256) if byte >= ord(" ") or byte in _TEXT_CONTROLS)
 _NOT_TEXT = (
@@ -89,6 +88,19 @@ class _Chunks:
     def drain(self) -> None:
         while self.read():
             pass
+
+    def line_at(self, offset: int, encoding: str) -> int:
+        """Return the line in which a byte of the original stands; only asked when it is bad."""
+        here = self._file.tell()
+        self._file.seek(0)
+        decoder = codecs.getincrementaldecoder(encoding)("replace")
+        feeds = returns = 0
+        for start in range(0, offset, CHUNK_BYTES):
+            text = decoder.decode(self._file.read(min(CHUNK_BYTES, offset - start)))
+            feeds += text.count("\n")
+            returns += text.count("\r")
+        self._file.seek(here)
+        return 1 + max(feeds, returns)
 
 
 class _Sink:
@@ -148,7 +160,10 @@ def _read(chunks: _Chunks, reading: Reading, sink: _Sink, max_record_bytes: int)
         header = find_header(head, reading, is_whole=False)
         if header:
             tally.take(head[header.offset :])
-        elif len(head) > 2 * max_record_bytes:
+        # Up to a thousand lines may stand before it; no header is as long as two records.
+        if len(head) > 2 * max_record_bytes and (
+            header is None or header.offset > 2 * max_record_bytes
+        ):
             fault = Fault("record-too-long", reading.header_line, seen=f"{max_record_bytes} bytes")
             raise _Refused(fault)
     sink.flush()
@@ -209,31 +224,46 @@ def _decoded(chunks: _Chunks, encoding: str) -> Iterator[tuple[bytes, bool]]:
     """Yield UTF-8 and whether it is the same bytes as in the original."""
     chunk = chunks.read()
     _refuse_what_is_no_text(chunk, encoding)
-    wide = encoding.startswith("utf-16")
     decoder = codecs.getincrementaldecoder(encoding)()
-    lines = 0
     is_first = True
     while True:
-        if not wide and b"\0" in chunk:
-            raise _Refused(Fault("nul-bytes", lines + 1 + _lines_in(chunk[: chunk.find(b"\0")])))
-        if encoding == "utf-8" and chunk.isascii() and chunk and not decoder.getstate()[0]:
+        _refuse_nul(chunks, chunk, encoding)
+        if encoding == "utf-8" and chunk and chunk.isascii() and not decoder.getstate()[0]:
             text, same = chunk, True
         else:
-            try:
-                decoded = decoder.decode(chunk, final=not chunk)
-            except UnicodeDecodeError as error:
-                raise _Refused(_wrong(error, encoding, lines)) from error
-            text, same = decoded.encode("utf-8", "surrogatepass"), encoding == "utf-8"
+            text, same = _decode(chunks, chunk, decoder, encoding), encoding == "utf-8"
         if is_first and text.startswith(codecs.BOM_UTF8):
             text, same = text[len(codecs.BOM_UTF8) :], False
-        if wide and b"\0" in text:
-            raise _Refused(Fault("nul-bytes", lines + 1 + _lines_in(text[: text.find(b"\0")])))
         yield text, same
         if not chunk:
             return
-        is_first = False
-        lines += _lines_in(text)
+        is_first = is_first and not text
         chunk = chunks.read()
+
+
+def _decode(
+    chunks: _Chunks, chunk: bytes, decoder: codecs.IncrementalDecoder, encoding: str
+) -> bytes:
+    held, _ = decoder.getstate()
+    try:
+        text = decoder.decode(chunk, final=not chunk)
+    except UnicodeDecodeError as error:
+        offset = chunks.size_bytes - len(chunk) - len(held) + error.start
+        line = chunks.line_at(offset, encoding)
+        if not chunk:
+            seen = "it ends within a character"
+        else:
+            seen = f"byte {error.object[error.start]:02X} in line {line}"
+        raise _Refused(Fault("encoding-wrong", line, encoding, seen)) from error
+    if encoding.startswith("utf-16") and "\0" in text:
+        raise _Refused(Fault("nul-bytes"))
+    return text.encode("utf-8", "replace")
+
+
+def _refuse_nul(chunks: _Chunks, chunk: bytes, encoding: str) -> None:
+    if not encoding.startswith("utf-16") and b"\0" in chunk:
+        offset = chunks.size_bytes - len(chunk) + chunk.index(b"\0")
+        raise _Refused(Fault("nul-bytes", chunks.line_at(offset, encoding)))
 
 
 def _refuse_what_is_no_text(chunk: bytes, encoding: str) -> None:
@@ -247,19 +277,6 @@ def _refuse_what_is_no_text(chunk: bytes, encoding: str) -> None:
     controls = len(chunk.translate(None, _NO_CONTROLS))
     if controls > CONTROL_SHARE * len(chunk) and b"\0" not in chunk:
         raise _Refused(Fault("not-text", seen="it is full of control characters"))
-
-
-def _wrong(error: UnicodeDecodeError, encoding: str, lines: int) -> Fault:
-    line = lines + 1 + _lines_in(error.object[: error.start])
-    if error.reason == "truncated data" or error.start >= len(error.object):
-        return Fault("encoding-wrong", line, encoding, "it ends within a character")
-    byte = f"byte {error.object[error.start]:02X} in line {line}"
-    return Fault("encoding-wrong", line, encoding, byte)
-
-
-def _lines_in(text: bytes) -> int:
-    """Count line ends, of whichever kind; a pair split between chunks is counted twice."""
-    return max(text.count(b"\n"), text.count(b"\r"))
 
 
 def _with_line_feeds(texts: Iterator[tuple[bytes, bool]]) -> Iterator[tuple[bytes, bool]]:

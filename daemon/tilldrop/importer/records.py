@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tilldrop.importer.stage import Clean
     from tilldrop.mapping import Reading
 
+_NO_LIMIT = 2**31 - 1
 TEXT_KEPT_CHARS = 10_000  # of a refused record
 
 
@@ -91,7 +92,6 @@ def read_records(clean: Clean, reading: Reading, max_record_bytes: int) -> Itera
 
     Raises QuoteUnclosed. Cost: 2 s for a million records.
     """
-    csv.field_size_limit(max_record_bytes)
     blank_then_quote = _blank_then_quote(reading)
     with clean.path.open("rb") as file:
         file.seek(clean.data_offset)
@@ -147,6 +147,8 @@ def count_fault(line: int, fields: int, width: int) -> Fault:
 def _reader(
     lines: Iterator[str], reading: Reading, *, is_strict: bool = True
 ) -> Iterator[list[str]]:
+    # Records are limited before they get here; the csv module's own limit is for the process.
+    csv.field_size_limit(_NO_LIMIT)
     if not reading.quote:
         return csv.reader(lines, delimiter=reading.delimiter, quoting=csv.QUOTE_NONE)
     return csv.reader(lines, delimiter=reading.delimiter, quotechar=reading.quote, strict=is_strict)

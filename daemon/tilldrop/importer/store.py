@@ -19,6 +19,7 @@ from adbc_driver_sqlite import dbapi
 
 from tilldrop.errors import DataBusy
 from tilldrop.importer.cards import SUSPICIOUS, mask
+from tilldrop.importer.compile_dates import literal
 from tilldrop.rows import Report
 
 if TYPE_CHECKING:
@@ -46,20 +47,23 @@ MASKED_AT_ONCE = 500  # records of up to a megabyte each
 KEY = ("customer", "location_id", "transaction_id")
 PROVENANCE = ("arrival_seq", "delivery", "line")
 
-HAS_ROWS = "SELECT EXISTS (SELECT 1 FROM transactions WHERE customer = ?)"
-HAS_NEWER = (
-    "SELECT EXISTS (SELECT 1 FROM deliveries"
-    " WHERE customer = ? AND arrival_seq > ? AND outcome = 'imported')"
+# The customer, the delivery and its arrival_seq stand in these as literals: a value that is
+# bound for each row costs 0.06 s in a million rows, and one bound by a query costs 1 ms.
+HAS_ROWS = (
+    "SELECT EXISTS (SELECT 1 FROM transactions WHERE customer = {customer}),"
+    " EXISTS (SELECT 1 FROM deliveries"
+    " WHERE customer = {customer} AND arrival_seq > {seq} AND outcome = 'imported')"
 )
 CONFIRM = (
-    "UPDATE transactions SET arrival_seq = ?"
-    " WHERE customer = ? AND location_id = ? AND transaction_id = ? AND arrival_seq <= ?"
+    "UPDATE transactions SET arrival_seq = {seq} WHERE customer = {customer}"
+    " AND location_id = ? AND transaction_id = ? AND arrival_seq <= {seq}"
 )
 COUNT_NEWER = (
-    "UPDATE transactions SET arrival_seq = arrival_seq"
-    " WHERE customer = ? AND location_id = ? AND transaction_id = ? AND arrival_seq > ?"
+    "UPDATE transactions SET arrival_seq = arrival_seq WHERE customer = {customer}"
+    " AND location_id = ? AND transaction_id = ? AND arrival_seq > {seq}"
 )
-FIND_REPORT = "SELECT report FROM deliveries WHERE delivery = ? AND run = ?"
+STAGED_KEYS = "SELECT location_id, transaction_id FROM staged"
+FIND_REPORT = "SELECT report FROM deliveries WHERE delivery = {delivery} AND run = {run}"
 ADD_REPORT = (
     "INSERT INTO deliveries"
     " (delivery, run, customer, arrival_seq, name, feed, outcome, report, at)"
@@ -108,7 +112,7 @@ class Store:
     def report(self, con: DuckDBPyConnection, delivery: str, run: int) -> Report | None:
         """Return the report of a run that was committed, else None. Raises DataBusy."""
         with _busy_told():
-            found = self._rows(con, FIND_REPORT, (delivery, run))
+            found = self._rows(con, FIND_REPORT.format(delivery=literal(delivery), run=run))
         return Report.from_json(found[0][0]) if found else None
 
     def record(self, con: DuckDBPyConnection, job: Job, report: Report) -> None:
@@ -127,7 +131,7 @@ class Store:
 
         staged: no key twice. Raises DataBusy (temporary); on that and any other error nothing
         is booked and the connection must be closed.
-        Cost: 2 s for a million new rows, 4 s where all exist already.
+        Cost: 2.4 s for a million new rows, 4 s where all exist already.
         """
         columns = tuple(column.name for column in staged.columns)
         if staged.refused:
@@ -170,22 +174,15 @@ class Store:
         them; SQLite itself tells only how many rows an upsert touched. It costs 2 s for a million
         rows that exist; counting by a trigger cost 4 s for a million new ones.
         """
-        key = "FROM staged"
+        here = {"customer": literal(job.customer), "seq": job.arrival_seq}
+        has_rows, has_newer = self._rows(con, HAS_ROWS.format(**here))[0]
         existing = newer = 0
-        if self._asks(con, HAS_ROWS, job.customer):
-            bound = "SELECT ?::BIGINT, ?::VARCHAR, location_id, transaction_id, ?::BIGINT " + key
-            seq = job.arrival_seq
-            existing = self._write(con, CONFIRM, bound, (seq, job.customer, seq))
-            if self._asks(con, HAS_NEWER, job.customer, seq):
-                bound = "SELECT ?::VARCHAR, location_id, transaction_id, ?::BIGINT " + key
-                newer = self._write(con, COUNT_NEWER, bound, (job.customer, seq))
-        names = ", ".join(columns)
-        touched = self._write(
-            con,
-            upsert_sql(columns),
-            f"SELECT ?::VARCHAR, {names}, ?::BIGINT, ?::VARCHAR, line {key}",
-            (job.customer, job.arrival_seq, job.delivery),
-        )
+        if has_rows:
+            existing = self._write(con, CONFIRM.format(**here), STAGED_KEYS)
+        if has_rows and has_newer:
+            newer = self._write(con, COUNT_NEWER.format(**here), STAGED_KEYS)
+        bound = f"SELECT {', '.join(columns)}, line FROM staged"  # noqa: S608  our column names
+        touched = self._write(con, upsert_sql(columns, job), bound)
         inserted = staged_rows - existing - newer
         updated = touched - inserted
         return Booked(inserted, updated, existing - updated, newer)
@@ -197,18 +194,13 @@ class Store:
         )
         self._write(con, ADD_REPORT, f"SELECT {', '.join('?' * len(values))}", values)
 
-    def _asks(self, con: DuckDBPyConnection, sql: str, *values: object) -> bool:
-        return bool(self._rows(con, sql, values)[0][0])
-
-    def _rows(
-        self, con: DuckDBPyConnection, sql: str, values: Sequence[object]
-    ) -> list[tuple[Any, ...]]:
-        """Run a query with one set of bound values."""
-        self._cursor.execute(sql, con.sql(f"SELECT {', '.join('?' * len(values))}", params=values))
+    def _rows(self, con: DuckDBPyConnection, sql: str) -> list[tuple[Any, ...]]:
+        """Run a query that has nothing to bind."""
+        self._cursor.execute(sql)
         return con.from_arrow(self._cursor.fetch_arrow()).fetchall()
 
     def _write(
-        self, con: DuckDBPyConnection, sql: str, bound: str, values: Sequence[object]
+        self, con: DuckDBPyConnection, sql: str, bound: str, values: Sequence[object] = ()
     ) -> int:
         """Run a statement once for each row of the DuckDB query `bound`; count the rows touched.
 
@@ -231,19 +223,20 @@ class Store:
                 raise
 
 
-def upsert_sql(columns: Sequence[str]) -> str:
-    """Return the statement that books one row: customer, `columns`, provenance bound in order.
+def upsert_sql(columns: Sequence[str], job: Job) -> str:
+    """Return the statement that books one row; `columns` and the line are bound, in that order.
 
     It touches only the columns that the feed maps, never a row with a higher arrival_seq, and
     does not rewrite a row whose values are equal.
     """
-    names = ("customer", *columns, *PROVENANCE)
+    names = ("customer", *columns, "line", "arrival_seq", "delivery")
     mapped = [name for name in columns if name not in KEY]
     takes = ", ".join(f"{name} = excluded.{name}" for name in (*mapped, *PROVENANCE))
     differs = " OR ".join(f"t.{name} IS NOT excluded.{name}" for name in mapped)
     return (
-        f"INSERT INTO transactions AS t ({', '.join(names)})"  # noqa: S608  our column names
-        f" VALUES ({', '.join('?' * len(names))})"
+        f"INSERT INTO transactions AS t ({', '.join(names)})"  # noqa: S608  names and literals
+        f" VALUES ({literal(job.customer)}, {', '.join('?' * len(columns))}, ?,"
+        f" {job.arrival_seq}, {literal(job.delivery)})"
         f" ON CONFLICT ({', '.join(KEY)}) DO UPDATE SET {takes}"
         f" WHERE t.arrival_seq <= excluded.arrival_seq AND ({differs})"
     )
