@@ -4,10 +4,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
+QUIETLY := --quiet --quiet --disable-pip-version-check
 
 # What the demo needs beside Python, and what the tests drive the daemon with.
 DEMO_PROGRAMS := sftp ssh-keygen sqlite3
-TEST_PROGRAMS := $(DEMO_PROGRAMS) scp ssh sshpass rclone psftp strace curl lftp
+TEST_PROGRAMS := $(DEMO_PROGRAMS) scp ssh sshpass rclone psftp strace curl lftp systemd-analyze
 BENCH_PROGRAMS := $(DEMO_PROGRAMS) sshd
 
 .PHONY: run test check bench faults clean
@@ -42,11 +43,13 @@ clean:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo 'Tilldrop needs Python 3.11 or later; name one: make PYTHON=python3.11 ...' >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || sh tests/install-programs.sh python3-venv
-	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/pip install --quiet --editable .
+	@echo 'Setting up .venv (once) ...'
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/pip install $(QUIETLY) --upgrade 'pip>=25.1'
+	@$(BIN)/pip install $(QUIETLY) --editable .
 	@touch $@
 
 .venv/ready-to-test: .venv/ready-to-run
-	$(BIN)/pip install --quiet --group test --group check
+	@echo 'Adding what tests and checks need ...'
+	@$(BIN)/pip install $(QUIETLY) --group test --group check
 	@touch $@

@@ -9,6 +9,7 @@ package_of() {
         sftp | scp | ssh | ssh-keygen) echo openssh-client ;;
         sshd) echo openssh-server ;;
         psftp) echo putty-tools ;;
+        systemd-analyze | systemd-sysusers | systemd-tmpfiles) echo systemd ;;
         python3-venv | rclone | sshpass | strace | sqlite3 | curl | lftp) echo "$1" ;;
         *) echo "install-programs.sh: no package is known for $1" >&2; exit 64 ;;
     esac
@@ -32,13 +33,19 @@ fi
 as_root=
 [ "$(id -u)" -eq 0 ] || as_root=sudo
 echo "Installing Debian packages:$missing"
-$as_root apt-get update -qq
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+quietly() {
+    "$@" >"$log" 2>&1 || { cat "$log" >&2; exit 74; }
+}
+quietly $as_root apt-get update -qq
 # A package must not start a service on this machine: openssh-server would open port 22.
 policy=/usr/sbin/policy-rc.d
 if [ ! -e $policy ]; then
     printf '#!/bin/sh\nexit 101\n' | $as_root tee $policy >/dev/null
     $as_root chmod 755 $policy
-    trap '$as_root rm -f $policy' EXIT
+    trap 'rm -f "$log"; $as_root rm -f $policy' EXIT
 fi
 # shellcheck disable=SC2086  # the list is meant to fall apart into words
-DEBIAN_FRONTEND=noninteractive $as_root apt-get install -y -qq --no-install-recommends $missing
+quietly $as_root env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -y -qq --no-install-recommends $missing

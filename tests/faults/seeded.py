@@ -1,0 +1,114 @@
+"""Starts the daemon with one bug planted, to prove that the fault tests would find it.
+
+usage: python tests/faults/seeded.py SEED tilldrop-arguments...
+
+SEED "none" plants nothing: then this is the command `tilldrop`, which also lets a tracer attach
+where the kernel forbids it to strangers. The bugs stand here and not in the daemon, which has no
+switch for them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import sys
+from typing import TYPE_CHECKING, Any
+
+from tilldrop import cli
+from tilldrop.intake import Intake
+from tilldrop.upload import Upload
+from tilldrop.visit import Visit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tilldrop.delivery import Cause, Delivery, State
+
+PR_SET_PTRACER = 0x59616D61
+PR_SET_PTRACER_ANY = ctypes.c_ulong(-1)
+# Long enough that the client has the false answer before the omitted step is done after all.
+LATE_S = 0.3
+
+_LATE: set[asyncio.Task[Any]] = set()
+
+
+def never_synced() -> None:
+    """The bytes are handed to the kernel and acknowledged, but never forced to disk."""
+    Upload.sync = Upload.flush  # type: ignore[method-assign]
+
+
+def acknowledged_before_sync() -> None:
+    """The answer goes out first; sync, commit and rename follow."""
+    finish = Visit.finish
+
+    async def finish_late(self: Visit, upload: Upload) -> None:
+        _later(lambda: finish(self, upload))
+
+    Visit.finish = finish_late  # type: ignore[method-assign]
+
+
+def acknowledged_before_commit() -> None:
+    """The file is synced and acknowledged; commit and rename follow."""
+    accept = Intake.accept
+
+    async def accept_late(
+        self: Intake, delivery: str, before: State, cause: Cause, **columns: Any
+    ) -> Delivery:
+        _later(lambda: accept(self, delivery, before, cause, **columns))
+        return self.ledger.one(delivery)
+
+    Intake.accept = accept_late  # type: ignore[method-assign]
+
+
+def committed_after_rename() -> None:
+    """The file is in arrived/ before the ledger knows that it arrived."""
+
+    async def accept(
+        self: Intake, delivery: str, before: State, cause: Cause, **columns: Any
+    ) -> Delivery:
+        await self.in_thread(lambda: self.spool.accept(delivery))
+        after = type(before).ARRIVED
+        return await asyncio.wrap_future(
+            self.ledger.move(delivery, before, after, cause, **columns)
+        )
+
+    Intake.accept = accept  # type: ignore[method-assign]
+
+
+def close_trusted() -> None:
+    """A file that the library closed because the client vanished counts as whole."""
+    abandon = Visit.abandon
+
+    async def abandon_trusting(self: Visit, upload: Upload) -> None:
+        if upload.poison is None and upload.ranges.whole and not upload.ended:
+            await self.finish(upload)
+        else:
+            await abandon(self, upload)
+
+    Visit.abandon = abandon_trusting  # type: ignore[method-assign]
+
+
+def _later(work: Callable[[], Any]) -> None:
+    async def wait_and_work() -> None:
+        await asyncio.sleep(LATE_S)
+        await work()
+
+    task = asyncio.ensure_future(wait_and_work())
+    _LATE.add(task)
+    task.add_done_callback(_LATE.discard)
+
+
+SEEDS: dict[str, Callable[[], None]] = {
+    "none": lambda: None,
+    "never-synced": never_synced,
+    "acknowledged-before-sync": acknowledged_before_sync,
+    "acknowledged-before-commit": acknowledged_before_commit,
+    "committed-after-rename": committed_after_rename,
+    "close-trusted": close_trusted,
+}
+
+
+if __name__ == "__main__":
+    ctypes.CDLL(None).prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0)
+    SEEDS[sys.argv.pop(1)]()
+    cli.main()
