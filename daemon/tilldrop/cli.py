@@ -9,6 +9,7 @@ a traceback is a bug. Works beside the running daemon: reads the ledger itself, 
 
 from __future__ import annotations
 
+import os
 import sys
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -16,14 +17,20 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tilldrop import control, home_files, journal
+from tilldrop.cli_bulk import import_customers
 from tilldrop.cli_context import PATH, Where, as_json, plural
 from tilldrop.cli_customers import customer
 from tilldrop.cli_deliveries import deliveries, fetch, files, show
+from tilldrop.cli_guide import write_guide
 from tilldrop.cli_output import write_json, write_pairs
+from tilldrop.cli_refusals import why_refused
 from tilldrop.cli_replay import hold, release, replay
+from tilldrop.cli_service import service_group
 from tilldrop.cli_try import try_file
+from tilldrop.config import default_state
 from tilldrop.customers import Customers, read_keys
 from tilldrop.errors import ConfigInvalid, KeyUnusable, TilldropError, UsageWrong
+from tilldrop.ftp_checks import ftp_warnings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,14 +60,14 @@ def tilldrop(context: click.Context, home: Path | None) -> None:
 @tilldrop.command()
 @click.argument("home", type=PATH)
 @click.option("--listen", default="0.0.0.0", show_default=True, help="Address of the door.")  # noqa: S104
-@click.option("--state", default="var", show_default=True, help="Folder for spool and databases.")
-def init(home: Path, listen: str, state: str) -> None:
+@click.option("--state", help="Folder for spool and databases: var, or /var/lib/tilldrop.")
+def init(home: Path, listen: str, state: str | None) -> None:
     """Write a new home.
 
     That is config/tilldrop.toml with every key, and folders for customers and keys. Overwrites
     nothing.
     """
-    home_files.make_home(home, listen, state)
+    home_files.make_home(home, listen, state or default_state(home))
     click.echo(f"{home} is a home now. Next:")
     click.echo(f"  tilldrop --home {home} customer add NAME --zone Europe/Paris --currency EUR")
     click.echo(f"  edit {home}/config/customers/NAME.toml")
@@ -129,6 +136,10 @@ def reload(where: Where) -> None:
         click.echo(f"these changes count after a restart only: {changed}", err=True)
 
 
+customer.add_command(import_customers)
+customer.add_command(write_guide)
+tilldrop.add_command(why_refused)
+tilldrop.add_command(service_group)
 for verb in (customer, deliveries, show, files, fetch, try_file, replay, hold, release):
     tilldrop.add_command(verb)
 
@@ -168,6 +179,10 @@ def _write_status(answer: dict[str, Any]) -> None:
             ("home", answer["home"]),
             ("since", datetime.fromisoformat(answer["started_at"])),
             *doors.items(),
+            *(
+                (f"folder of {each['customer']}", f"{each['path']}: {each['why'] or 'watched'}")
+                for each in answer["folders"]
+            ),
             ("worker", f"process {answer['worker']['pid'] or 'none'}"),
             ("open uploads", answer["open_uploads"]),
             *((state, count) for state, count in answer["deliveries"].items() if count),
@@ -197,16 +212,26 @@ def _warnings(config: Config) -> list[str]:
         except KeyUnusable as unusable:
             found.extend(str(unusable).splitlines())
             has_key = True
+        has_key = has_key or pub.with_suffix(".crt").exists()
         if not has_key and not customers.has_password(name) and not one.disabled:
             found.append(f"{name} has neither password nor key, so nobody can log in")
         if not one.feeds:
             found.append(f"{name} has no feed, so every file will be unclaimed")
-    return found + _open_to_others(config.paths)
+    found += [
+        f"{folder.path} is not there or not readable, so no file is taken from it"
+        for folder in config.folders
+        if not os.access(folder.path, os.R_OK | os.X_OK)
+    ]
+    return found + ftp_warnings(config) + _open_to_others(config.paths)
 
 
 def _open_to_others(paths: Paths) -> list[str]:
     """Find secrets that other users of this machine may read or change."""
-    secrets = (*paths.keys.glob("customers/*.password"), *paths.keys.glob("ssh_host_*_key"))
+    secrets = [
+        path
+        for kind in ("customers/*.password", "ssh_host_*_key", "ftp.key")
+        for path in paths.keys.glob(kind)
+    ]
     return [
         f"{path} is open to others (mode {path.stat().st_mode & 0o777:04o}); chmod 600 {path}"
         for path in sorted(secrets)

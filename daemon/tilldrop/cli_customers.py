@@ -71,15 +71,15 @@ def add(
     keys = read_keys(_opened(key_file)) if key_file else ()
     password = _new_password(from_stdin=password_stdin, generated=generate_password)
     path = home_files.add_customer(where.home(), name, zone, currency)
-    _say(f"{path} is written; put in the feeds")
+    say(f"{path} is written; put in the feeds")
     if keys:
-        _append_keys(_pub(config, name), keys)
-        _say(f"{plural(len(keys), 'key')} taken")
+        append_keys(pub_file(config, name), keys)
+        say(f"{plural(len(keys), 'key')} taken")
     if password:
         _store_password(config, name, password, shown=generate_password)
     if not keys and not password:
-        _say(f"to log in it needs `customer passwd {name}` or `customer key {name} FILE`")
-    _tell_daemon(config)
+        say(f"to log in it needs `customer passwd {name}` or `customer key {name} FILE`")
+    tell_daemon(config)
 
 
 @customer.command("list")
@@ -147,13 +147,13 @@ def key(
     where.customer(name)
     if sum((key_file is not None, listed, remove is not None)) != 1:
         raise UsageWrong("say one of KEY_FILE, --list and --remove FINGERPRINT")
-    pub = _pub(where.config(), name)
+    pub = pub_file(where.config(), name)
     if key_file:
-        taken = _append_keys(pub, read_keys(_opened(key_file)))
-        _say(f"{plural(taken, 'key')} taken" if taken else "known already")
+        taken = append_keys(pub, read_keys(_opened(key_file)))
+        say(f"{plural(taken, 'key')} taken" if taken else "known already")
     elif remove:
         _remove_key(pub, remove)
-        _say("removed")
+        say("removed")
     else:
         _list_keys(read_keys(pub) if pub.exists() else (), as_json=as_json)
 
@@ -178,20 +178,20 @@ def _set_disabled(where: Where, name: str, *, disabled: bool) -> None:
     where.customer(name)
     word = "disabled" if disabled else "enabled"
     if not home_files.set_disabled(where.home(), name, disabled=disabled):
-        _say(f"{name} is {word} already")
+        say(f"{name} is {word} already")
         return
-    _say(f"{name} is {word}")
-    _tell_daemon(where.config())
+    say(f"{name} is {word}")
+    tell_daemon(where.config())
 
 
-def _tell_daemon(config: Config) -> None:
+def tell_daemon(config: Config) -> None:
     """Let a running daemon read the configuration again."""
     try:
         control.ask(config.paths, "reload")
     except NotRunning:
-        _say("no daemon is running; it will know at its next start")
+        say("no daemon is running; it will know at its next start")
     else:
-        _say("the running daemon knows")
+        say("the running daemon knows")
 
 
 def _new_password(*, from_stdin: bool, generated: bool) -> str | None:
@@ -214,13 +214,14 @@ def _long_enough(password: str) -> str:
 def _store_password(config: Config, name: str, password: str, *, shown: bool) -> None:
     Customers(config.paths.keys, lambda: config).set_password(name, password)
     if shown:
-        _say("the password, shown only now:")
+        say("the password, shown only now:")
         click.echo(password)
     else:
-        _say("the password is set")
+        say("the password is set")
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
+    """Say something about what was done, on stderr."""
     click.echo(text, err=True)
 
 
@@ -229,13 +230,14 @@ def _opened(path: Path) -> Path:
     return Path("/dev/stdin") if str(path) == "-" else path
 
 
-def _pub(config: Config, name: str) -> Path:
+def pub_file(config: Config, name: str) -> Path:
+    """Return where a customer's public keys stand."""
     return config.paths.keys / "customers" / f"{name}.pub"
 
 
 def _described(config: Config, customer: Customer) -> dict[str, Any]:
     """Describe a customer, secrets left out."""
-    pub = _pub(config, customer.name)
+    pub = pub_file(config, customer.name)
     try:
         keys = len(read_keys(pub)) if pub.exists() else 0
     except KeyUnusable:
@@ -255,7 +257,7 @@ def _encoded(key: PublicKey) -> str:
     return base64.b64encode(key.blob).decode("ascii")
 
 
-def _append_keys(pub: Path, keys: tuple[PublicKey, ...]) -> int:
+def append_keys(pub: Path, keys: tuple[PublicKey, ...]) -> int:
     """Add those keys that are not there yet; return how many."""
     known = {key.blob for key in read_keys(pub)} if pub.exists() else set()
     new = [key for key in keys if key.blob not in known]

@@ -34,6 +34,23 @@ port = 2222                            # 0: the system picks; `tilldrop status` 
 # login_attempts = 4
 # max_connections = 1000
 
+[ftp]
+# enabled = false                      # true: FTP and FTPS are taken too
+# listen = "0.0.0.0"
+# port = 2121
+# implicit_port = 0                    # 990 or so: TLS from the first byte, for old FTPS clients
+# tls = "optional"                     # or "required", "off"
+# tls_eof = "accept"                   # or "require"
+# certificate = "keys/ftp.crt"         # made at the first start if it is not there
+# private_key = "keys/ftp.key"
+# passive_ports = ""                   # "50000-50099": what the firewall lets through
+# masquerade_address = ""              # the public IPv4 address, behind NAT
+# login_timeout_s = 20
+# idle_timeout_s = 300
+# login_attempts = 4
+# max_connections = 500
+# max_per_source = 16
+
 [paths]
 state = "STATE"
 
@@ -60,6 +77,8 @@ state = "STATE"
 [log]
 # form = "auto"                        # or "json", "console"
 # level = "info"                       # or "debug", "warning", "error"
+
+# Folders whose files are delivered for a customer, a table [[folders]] each: config/README.md.
 """
 
 _CUSTOMER = """\
@@ -125,19 +144,43 @@ def add_customer(home: Path, name: str, zone: str, currency: str) -> Path:
     return path
 
 
+def customer_like(home: Path, like: str, name: str, zone: str, currency: str) -> str:
+    """Return a new customer's file with the feeds of another, enabled and without its notes.
+
+    Raises NoSuchCustomer, ConfigInvalid if the other's file is no TOML, OSError.
+    """
+    _, document = _parsed(home, like)
+    for key in ("disabled", "notes"):
+        document.pop(key, None)
+    document["zone"], document["currency"] = zone, currency
+    text = tomlkit.dumps(document)
+    # The two places in which the template names its customer.
+    for place in ("# {}: a customer", "tilldrop try {} FILE"):
+        text = text.replace(place.format(like), place.format(name))
+    return text
+
+
+def customer_changed(home: Path, name: str, zone: str, currency: str) -> str:
+    """Return a customer's file with another zone and currency. Raises as `customer_like`."""
+    _, document = _parsed(home, name)
+    document["zone"], document["currency"] = zone, currency
+    return tomlkit.dumps(document)
+
+
+def write_customer(home: Path, name: str, text: str) -> None:
+    """Write a customer's file, new or not. Raises OSError."""
+    path = customer_file(home, name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, text.encode(), PUBLIC_MODE)
+
+
 def set_disabled(home: Path, name: str, *, disabled: bool) -> bool:
     """Write `disabled` into a customer's file; return False if it said so already.
 
     Raises NoSuchCustomer, ConfigInvalid if the file is no TOML, OSError.
     """
     path = customer_file(home, name)
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-        document = tomlkit.parse(text)
-    except FileNotFoundError as missing:
-        raise NoSuchCustomer(f"there is no customer {name}: {path} is missing") from missing
-    except (UnicodeDecodeError, TOMLKitError) as wrong:
-        raise ConfigInvalid(f"{path}: not TOML: {wrong}") from wrong
+    text, document = _parsed(home, name)
     if document.get("disabled", False) is disabled:
         return False
     if disabled and "disabled" not in document:
@@ -148,6 +191,18 @@ def set_disabled(home: Path, name: str, *, disabled: bool) -> bool:
         text = tomlkit.dumps(document)
     write_whole(path, text.encode(), path.stat().st_mode & 0o777)
     return True
+
+
+def _parsed(home: Path, name: str) -> tuple[str, tomlkit.TOMLDocument]:
+    """Read a customer's file. Raises NoSuchCustomer, ConfigInvalid, OSError."""
+    path = customer_file(home, name)
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+        return text, tomlkit.parse(text)
+    except FileNotFoundError as missing:
+        raise NoSuchCustomer(f"there is no customer {name}: {path} is missing") from missing
+    except (UnicodeDecodeError, TOMLKitError) as wrong:
+        raise ConfigInvalid(f"{path}: not TOML: {wrong}") from wrong
 
 
 def _with_first_key(text: str) -> str:

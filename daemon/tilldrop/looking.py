@@ -135,7 +135,11 @@ class Look:
 
 def _folder(name: str) -> Entry:
     return Entry(
-        name.rpartition("/")[2] or name, is_folder=True, size_bytes=0, mtime=0, writable=False
+        name.rpartition("/")[2] or name,
+        is_folder=True,
+        size_bytes=0,
+        mtime=int(time.time()),
+        writable=False,
     )
 
 

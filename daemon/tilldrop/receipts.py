@@ -129,6 +129,18 @@ def render(delivery: Delivery, report: Report | None, max_faults: int = FAULTS_K
     return "\n".join(lines) + "\n"
 
 
+def reason(delivery: Delivery, report: Report | None) -> str:
+    """Return why a delivery was not imported, one sentence; "" if there is nothing to tell."""
+    code = _reason_code(delivery, report)
+    if code is None or delivery.state is State.IMPORTED:
+        return ""
+    at = _reason_fault(report)
+    if at is None:
+        at = Fault(code, seen=report.reason_seen if report is not None else "")
+    text = f"line {at.line}: {_told(at)}" if at.line else _told(at)
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
+
+
 _WITH_REPORT = frozenset({State.IMPORTED, State.REJECTED, State.DUPLICATE, State.UNCLAIMED})
 
 
@@ -205,16 +217,10 @@ def _amount(minor: int, currency: str) -> str:
 
 
 def _reason(delivery: Delivery, report: Report | None) -> Iterator[str]:
-    code = _reason_code(delivery, report)
-    if code is None or delivery.state is State.IMPORTED:
-        return
-    at = _reason_fault(report)
-    if at is None:
-        at = Fault(code, seen=report.reason_seen if report is not None else "")
-    text = f"line {at.line}: {_told(at)}" if at.line else _told(at)
-    yield ""
-    yield "Reason"
-    yield from _wrapped(f"{text[:1].upper()}{text[1:].rstrip('.')}.")
+    if told := reason(delivery, report):
+        yield ""
+        yield "Reason"
+        yield from _wrapped(told)
 
 
 def _reason_code(delivery: Delivery, report: Report | None) -> str | None:
