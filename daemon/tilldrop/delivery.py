@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 # Crockford's base 32 without look-alikes; five of them tell apart 33 million uploads a second.
 _ID_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"

@@ -41,7 +41,7 @@ class Mistake:
     text: str
 
 
-class _Stopped(Exception):  # noqa: N818  a jump out of the recursion, never seen outside
+class _Stopped(Exception):
     def __init__(self, position: int, text: str) -> None:
         super().__init__(text)
         self.mistake = Mistake(position, text)

@@ -51,10 +51,29 @@ TRANSACTIONS: tuple[Column, ...] = (
 # Currencies whose minor unit is not a hundredth. Source: ISO 4217 table A.1.
 MINOR_DIGITS: dict[str, int] = {
     **dict.fromkeys(
-        ("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF").split(), 0
+        [
+            "BIF",
+            "CLP",
+            "DJF",
+            "GNF",
+            "ISK",
+            "JPY",
+            "KMF",
+            "KRW",
+            "PYG",
+            "RWF",
+            "UGX",
+            "UYI",
+            "VND",
+            "VUV",
+            "XAF",
+            "XOF",
+            "XPF",
+        ],
+        0,
     ),
-    **dict.fromkeys(("BHD IQD JOD KWD LYD OMR TND").split(), 3),
-    **dict.fromkeys(("CLF UYW").split(), 4),
+    **dict.fromkeys(["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"], 3),
+    **dict.fromkeys(["CLF", "UYW"], 4),
 }
 
 

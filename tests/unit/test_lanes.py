@@ -491,3 +491,35 @@ def test_lines_stay_those_of_the_file_where_two_threads_read(lab: Lab) -> None:
     assert (staged.transactions, staged.total_minor) == (rows, 500 * rows)
     moved = lab.con.execute("SELECT count(*) FROM staged WHERE transaction_id <> line::VARCHAR")
     assert moved.fetchall() == [(0,)]
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "hours"),
+    [
+        ("Europe/Paris", "2026-03-29", (1, 2, 3)),
+        ("Europe/Paris", "2026-10-25", (1, 2, 3)),
+        ("America/New_York", "2026-11-01", (0, 1, 2)),
+        ("Australia/Lord_Howe", "2026-10-04", (1, 2, 3)),
+        ("America/Sao_Paulo", "2018-11-04", (0, 1, 2)),
+    ],
+)
+def test_lanes_agree_on_every_second_at_which_clocks_change(
+    lab: Lab, zone: str, day: str, hours: tuple[int, ...]
+) -> None:
+    times = [
+        f"{hour:02}:{minute}" for hour in hours for minute in ("00:00", "29:59", "30:00", "59:59")
+    ]
+    body = "".join(f"A,{time},{day} {time},1\n" for time in times)
+    sources: dict[str, Source] = {
+        "location_id": FromColumn("Store"),
+        "transaction_id": FromColumn("No"),
+        "total": FromColumn("Net", "sum"),
+        "sold_at": SoldAt("Day", "", ("YYYY-MM-DD HH:mm:ss",), ""),
+    }
+    feed = Feed("sales", ("*",), "per-transaction", 0.5, Reading(), sources)
+    made = both(lab, f"Store,No,Day,Net\n{body}".encode(), feed, zone)
+    assert not isinstance(made, Fault)
+    quick, exact = made
+    assert quick is not None
+    assert_equal(quick, exact)
+    assert quick.staged.warning_counts

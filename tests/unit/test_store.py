@@ -211,6 +211,15 @@ def test_customers_share_no_row(till: Till) -> None:
     assert total(till, "a") == 1
 
 
+def test_a_quotation_mark_in_a_customers_name_is_only_a_mark(till: Till) -> None:
+    till.book(1, sale("a", 1))
+    name = "o'neil' OR '1'='1"
+    assert till.book(2, sale("a", 2), customer=name) == Counts(inserted=1)
+    assert till.book(3, sale("a", 3), customer=name) == Counts(updated=1)
+    kept = read(till.path, "SELECT customer, total_minor FROM transactions ORDER BY total_minor")
+    assert kept == [("acme", 1), (name, 3)]
+
+
 def test_refused_records_are_kept_masked(till: Till) -> None:
     record = "7;4111 1111 1111 1111;x'; DROP TABLE transactions; --;é"
     fault = (3, "number-unreadable", "Total", "4111-1111-1111-1111", record)

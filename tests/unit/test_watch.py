@@ -162,6 +162,22 @@ def test_a_folder_that_cannot_be_watched_is_tried_again(tmp_path: Path, rings: R
     watch.stop()
 
 
+@pytest.mark.parametrize("polling", [False, True], ids=["inotify", "polling"])
+def test_a_file_that_is_written_to_rings_where_that_is_asked_for(
+    folders: tuple[Path, Path], rings: Rings, *, polling: bool
+) -> None:
+    path = folders[1] / "one"
+    path.write_bytes(b"x")
+    watch = Watch(folders[1], rings.heard.put, polling=polling, writes=True)
+    watch.start()
+    try:
+        with path.open("ab") as file:
+            file.write(b"more")
+        assert rings.next() is Cause.WATCHDOG
+    finally:
+        watch.stop()
+
+
 WATCHING = """
 import sys, threading
 from pathlib import Path

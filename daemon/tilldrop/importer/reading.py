@@ -45,7 +45,7 @@ _NOT_TEXT = (
 _UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
-class _Refused(Exception):  # noqa: N818  a jump out of the pass, never seen outside
+class _Refused(Exception):
     def __init__(self, fault: Fault) -> None:
         super().__init__(fault.code)
         self.fault = fault

@@ -24,7 +24,7 @@ _NO_LIMIT = 2**31 - 1
 TEXT_KEPT_CHARS = 10_000  # of a refused record
 
 
-class QuoteUnclosed(Exception):  # noqa: N818  it is caught by the lane, never an error outside
+class QuoteUnclosed(Exception):
     """A quoted field that begins in record `line` has no end."""
 
     def __init__(self, line: int) -> None:
@@ -45,11 +45,11 @@ class Record:
     broken: Fault | None = None
 
 
-class _TooLong(Exception):  # noqa: N818  passes through the csv reader
+class _TooLong(Exception):
     pass
 
 
-class _Unfinished(Exception):  # noqa: N818  passes through the csv reader
+class _Unfinished(Exception):
     pass
 
 

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from tilldrop.importer.plan import Plan
 
 BUFFER_BYTES = 8 * 1024**2  # DuckDB's own choice is 32 MB, which a small file pays for as well
-SMALL_RECORDS = 20_000  # a file up to this is better held twice than planned twice
+# A view is planned anew for each of its five uses, 1 ms each: up to so many records take less
+# to be copied once.
+SMALL_RECORDS = 20_000
 _REFUSED = {
     "line": "BIGINT",
     "code": "VARCHAR",
@@ -156,11 +158,11 @@ def settle(
     """
     names = ", ".join(row_types(plan))
     winners = " WHERE line NOT IN (SELECT line FROM overtaken)" if found.repeated else ""
-    # A view is planned anew for each use, which takes longer than a small file's rows.
-    shape = "TABLE" if found.read <= SMALL_RECORDS else "VIEW"
-    con.execute(
-        f"CREATE OR REPLACE TEMP {shape} staged AS SELECT {names} FROM {candidates}{winners}"  # noqa: S608
-    )
+    rows = f"SELECT {names} FROM {candidates}{winners}"  # noqa: S608  our own names
+    if found.read <= SMALL_RECORDS:
+        con.execute(f"CREATE OR REPLACE TEMP TABLE settled AS {rows}")
+        rows = "FROM settled"
+    con.execute(f"CREATE OR REPLACE TEMP VIEW staged AS {rows}")
     sums = con.execute(
         "SELECT count(*), count(*) FILTER (total_minor < 0), coalesce(sum(total_minor), 0),"
         " coalesce(sum(total_minor) FILTER (total_minor < 0), 0), min(sold_at), max(sold_at)"

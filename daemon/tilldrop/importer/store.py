@@ -131,7 +131,7 @@ class Store:
 
         staged: no key twice. Raises DataBusy (temporary); on that and any other error nothing
         is booked and the connection must be closed.
-        Cost: 2.4 s for a million new rows, 4 s where all exist already.
+        Cost: 1.9 s for a million new rows, 4 s where all exist already; 6 ms for a thousand.
         """
         columns = tuple(column.name for column in staged.columns)
         if staged.refused:
