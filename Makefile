@@ -11,7 +11,7 @@ DEMO_PROGRAMS := sftp ssh-keygen sqlite3
 TEST_PROGRAMS := $(DEMO_PROGRAMS) scp ssh sshpass rclone psftp strace curl lftp systemd-analyze
 BENCH_PROGRAMS := $(DEMO_PROGRAMS) sshd
 
-.PHONY: run test check bench faults clean
+.PHONY: run test check bench faults clients clean
 
 run: .venv/ready-to-run
 	@sh tests/install-programs.sh $(DEMO_PROGRAMS)
@@ -36,6 +36,10 @@ faults: .venv/ready-to-test
 	@sh tests/install-programs.sh $(TEST_PROGRAMS)
 	$(BIN)/python -m tests.faults $(FAULTS_ARGS)
 
+# Every client of docs/clients.md against a real daemon; CLIENTS_ARGS=--write writes its table.
+clients: .venv/ready-for-clients
+	$(BIN)/python -m tests.client_matrix $(CLIENTS_ARGS)
+
 clean:
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
 
@@ -52,4 +56,9 @@ clean:
 .venv/ready-to-test: .venv/ready-to-run
 	@echo 'Adding what tests and checks need ...'
 	@$(BIN)/pip install $(QUIETLY) --group test --group check
+	@touch $@
+
+.venv/ready-for-clients: .venv/ready-to-test tests/client_matrix/install.sh
+	$(BIN)/pip install --quiet --group clients
+	sh tests/client_matrix/install.sh $(BIN)/python .venv/clients
 	@touch $@

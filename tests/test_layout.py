@@ -12,16 +12,18 @@ SOURCE = Path(__file__).parent.parent / "daemon" / "tilldrop"
 
 # Lowest first; a module imports from its own layer and from those above it in this list.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "delivery", "rows", "sqlite", "secretfiles"),
+    ("errors", "delivery", "rows", "sqlite", "secretfiles", "passwords"),
     ("journal", "toml_table", "formats", "expression", "zones"),
-    ("mapping", "mapping_toml", "config"),
+    ("mapping", "mapping_toml", "config", "config_folders", "config_ftp"),
     ("spool", "ledger_schema", "ledger_reading", "ledger", "customers", "hostkeys", "receipts"),
+    ("certificates", "in_the_clear"),
     ("view", "upload", "reader", "looking", "visit", "intake"),
     ("importer.*",),
     ("doors.*", "watch", "housekeeping"),
     ("control", "service"),
-    ("home_files", "cli_context", "cli_output"),
-    ("cli_customers", "cli_deliveries", "cli_replay", "cli_try"),
+    ("home_files", "cli_context", "cli_output", "customer_list", "guide", "refusals", "ftp_checks"),
+    ("cli_bulk", "cli_customers", "cli_deliveries", "cli_guide", "cli_refusals"),
+    ("cli_replay", "cli_service", "cli_try"),
     ("cli", "demo"),
 )
 
@@ -31,18 +33,33 @@ NOT_IN_WORKER = {"sqlite", "ledger", "ledger_reading", "ledger_schema", "config"
 
 ADAPTERS = {
     "asyncssh": {"doors.sftp", "doors.sftp_session", "doors.sftp_wire"},
+    "pyftpdlib": {
+        "doors.ftp",
+        "doors.ftp_control",
+        "doors.ftp_loop",
+        "doors.ftp_tls",
+        "doors.ftp_transfer",
+    },
     "watchdog": {"watch"},
     "click": {
         "cli",
+        "cli_bulk",
         "cli_context",
         "cli_customers",
         "cli_deliveries",
+        "cli_guide",
         "cli_output",
+        "cli_refusals",
         "cli_replay",
+        "cli_service",
         "cli_try",
     },
     "tomlkit": {"home_files"},
-    "argon2": {"customers"},
+    "argon2": {"passwords"},
+    "bcrypt": {"passwords"},
+    "passlib": {"passwords"},
+    "jinja2": {"guide"},
+    "mistune": {"guide"},
     "structlog": {"journal"},
     "adbc_driver_sqlite": {"importer.engine", "importer.store", "importer.worker"},
 }

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 import pytest
 
-from tilldrop import config
+from tilldrop import config, config_folders, config_ftp
 from tilldrop.cli import tilldrop
 from tilldrop.errors import FAULTS, ConfigInvalid, TilldropError
 from tilldrop.mapping_toml import read_feed
@@ -67,6 +67,7 @@ def a_feed(total: str) -> dict[str, Any]:
 
 SECTIONS = {
     "sftp": config.SftpDoor,
+    "ftp": config_ftp.FtpDoor,
     "limits": config.Limits,
     "importer": config.ImporterSettings,
     "log": config.LogSettings,
@@ -81,6 +82,18 @@ def test_every_setting_is_listed_with_its_default() -> None:
         for field in fields(kind)
     }
     assert listed == {"paths.state": '`"var"`', **expected}
+
+
+def test_every_key_of_a_folder_is_listed_with_its_default() -> None:
+    shown = {True: "true", False: "false", (): "all"}
+    expected = {
+        f"folders.{field.name}": "required"
+        if field.default is MISSING
+        else shown.get(field.default, json.dumps(field.default))
+        for field in fields(config_folders.FolderDoor)
+    }
+    listed = {key: cells[0].strip("`") for key, cells in table(section("### [[folders]]")).items()}
+    assert listed == expected
 
 
 def test_every_range_belongs_to_a_setting() -> None:

@@ -12,10 +12,13 @@ import os
 import re
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from tilldrop import config_ftp
+from tilldrop.config_folders import FolderDoor, read_folders
+from tilldrop.config_ftp import FtpDoor, check_ftp
 from tilldrop.errors import ConfigInvalid, HomeUnusable
 from tilldrop.mapping_toml import read_feed
 from tilldrop.toml_table import Table, line_of
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 MAIN_FILE = Path("config", "tilldrop.toml")
 CUSTOMERS_FOLDER = Path("config", "customers")
 SYSTEM_HOME = Path("/etc/tilldrop")
+SYSTEM_STATE = Path("/var/lib/tilldrop")
 CUSTOMER_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 NAME_EXPECTED = "a-z, 0-9, dot, dash and underscore, beginning with a letter or digit, 64 at most"
 
@@ -35,6 +39,7 @@ _A_DAY_S = 24 * 3600
 _A_TEBIBYTE = 1024**4
 # key -> lowest and highest value that makes sense
 RANGES: dict[str, tuple[int, int]] = {
+    **config_ftp.RANGES,
     "sftp.port": (0, 65535),
     "sftp.login_timeout_s": (1, 3600),
     "sftp.idle_timeout_s": (10, _A_DAY_S),
@@ -59,6 +64,7 @@ RANGES: dict[str, tuple[int, int]] = {
     "importer.scan_interval_s": (0, _A_DAY_S),
 }
 CHOICES: dict[str, tuple[str, ...]] = {
+    **config_ftp.CHOICES,
     "log.form": ("auto", "json", "console"),
     "log.level": ("debug", "info", "warning", "error"),
 }
@@ -174,9 +180,11 @@ class Config:
     importer: ImporterSettings
     log: LogSettings
     customers: dict[str, Customer]
+    folders: tuple[FolderDoor, ...] = ()
+    ftp: FtpDoor = config_ftp.DEFAULT
 
 
-_Section = TypeVar("_Section", SftpDoor, Limits, ImporterSettings, LogSettings)
+_Section = TypeVar("_Section", SftpDoor, FtpDoor, Limits, ImporterSettings, LogSettings)
 # Called with a file (relative to the home), a line or 0, a key path or "", and what is wrong.
 _Say = Callable[[Path, int, str, str], None]
 
@@ -203,6 +211,11 @@ def find_home(option: Path | None) -> Path:
     )
 
 
+def default_state(home: Path) -> str:
+    """Return where a home's state is unless it says: beside it, or where systemd makes it."""
+    return str(SYSTEM_STATE) if home.resolve() == SYSTEM_HOME else "var"
+
+
 def load(home: Path) -> Config:
     """Read the configuration of a home.
 
@@ -215,13 +228,12 @@ def load(home: Path) -> Config:
         where = f"{file}:{line}" if line else str(file)
         said.append((file, line, f"{where}: {key}: {what}" if key else f"{where}: {what}"))
 
-    main = _read_main(home, say)
-    customers = _read_customers(home, say)
+    config = replace(_read_main(home, say), customers=_read_customers(home, say))
     if said:
         # Sorted by line; the sort is stable, so mistakes of one line stay as they were found.
         said.sort(key=lambda one: (one[0] != MAIN_FILE, one[0], one[1]))
         raise ConfigInvalid("\n".join(line for _, _, line in said))
-    return Config(*main, customers=customers)
+    return config
 
 
 def _is_set(name: str) -> bool:
@@ -229,14 +241,12 @@ def _is_set(name: str) -> bool:
     return bool(os.environ.get(name))
 
 
-def _read_main(
-    home: Path, say: _Say
-) -> tuple[Paths, SftpDoor, Limits, ImporterSettings, LogSettings]:
-    """Read config/tilldrop.toml."""
+def _read_main(home: Path, say: _Say) -> Config:
+    """Read config/tilldrop.toml; customers stand elsewhere."""
     text, raw = _parse(home, MAIN_FILE, say)
     table = Table(raw, _complain(say, MAIN_FILE, text))
     paths = table.table("paths")
-    state = paths.text("state", "var", "a folder")
+    state = paths.text("state", default_state(home), "a folder")
     if not state.strip() or "\0" in state:
         paths.wrong("state", "a folder, absolute or relative to the home")
         state = "var"
@@ -244,15 +254,30 @@ def _read_main(
     sftp = _read_section(table, "sftp", SftpDoor)
     if not _is_address(sftp.listen):
         table.table("sftp").wrong("listen", 'an address such as "0.0.0.0", "::" or "127.0.0.1"')
-    sections = (
-        sftp,
-        _read_section(table, "limits", Limits),
-        _read_section(table, "importer", ImporterSettings),
-        _read_section(table, "log", LogSettings),
+    ftp = _read_section(table, "ftp", FtpDoor)
+    check_ftp(table, ftp, _is_address)
+    # Path joins to the right-hand side alone if that is absolute.
+    places = Paths(home, home / state)
+    own = (places.state, places.keys, home / "config")
+    config = Config(
+        paths=places,
+        sftp=sftp,
+        limits=_read_section(table, "limits", Limits),
+        importer=_read_section(table, "importer", ImporterSettings),
+        log=_read_section(table, "log", LogSettings),
+        folders=read_folders(table, home, own, lambda name: _is_customer(home, name)),
+        customers={},
+        ftp=ftp,
     )
     table.end()
-    # Path joins to the right-hand side alone if that is absolute.
-    return (Paths(home, home / state), *sections)
+    return config
+
+
+def _is_customer(home: Path, name: str) -> bool:
+    """Tell whether there is a customer's file, with mistakes in it or without."""
+    return (
+        bool(CUSTOMER_NAME.fullmatch(name)) and (home / CUSTOMERS_FOLDER / f"{name}.toml").is_file()
+    )
 
 
 def _read_section(table: Table, name: str, section: type[_Section]) -> _Section:

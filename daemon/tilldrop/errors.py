@@ -313,6 +313,13 @@ class NoDataConnection(TilldropError):
     to_customer = "No data connection: use passive mode, or let firewalls pass its ports."
 
 
+class TlsNeeded(TilldropError):
+    """An FTP client wants to transfer in the clear, and `ftp.tls` is "required"."""
+
+    code = "tls-needed"
+    to_customer = "Data must be protected: use PROT P."
+
+
 class TooManyOpen(TilldropError):
     """A session holds more open files than `limits.max_open_files`."""
 

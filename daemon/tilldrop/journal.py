@@ -145,6 +145,35 @@ def login_refused(
     )
 
 
+def password_in_clear(door: str, customer: str, peer: str) -> None:
+    """Say a right password came unencrypted: who listens on the way has it."""
+    log.warning("password.in_clear", door=door, customer=customer, peer=peer)
+
+
+def certificate_made(path: str) -> None:
+    """Say the FTP door's certificate was missing and one signed by itself has been made."""
+    log.info("certificate.made", path=path)
+
+
+def certificate_refused(path: str, why: str) -> None:
+    """Say a new certificate cannot be used; the FTP door goes on with the one it has."""
+    log.error("certificate.refused", path=path, why=why)
+
+
+def door_troubled(door: str, text: str) -> None:
+    """Say a library beneath a door met what it did not expect; text may be a traceback."""
+    log.error("door.troubled", door=door, text=text)
+
+
+def login_abandoned(door: str, customer: str, peer: str, reason: str) -> None:
+    """Say a connection ended before its login did. customer: as claimed, "" if it came not so far.
+
+    reason: "key-not-proved" if a listed key was shown and its owner never signed, else what the
+    library says: no common algorithms, a time limit.
+    """
+    log.info("login.abandoned", door=door, customer=customer, peer=peer, reason=reason)
+
+
 def connection_refused(door: str, peer: str, reason: str) -> None:
     """Say a connection was closed before its login."""
     log.warning("connection.refused", door=door, peer=peer, reason=reason)
@@ -200,6 +229,61 @@ def watch_restarted() -> None:
 def watch_overflowed() -> None:
     """Say more files arrived than the kernel's queue of events holds; they are looked for."""
     log.warning("watch.overflowed")
+
+
+def folder_opened(folder: str, customer: str) -> None:
+    """Say a folder is there, and its files are taken for that customer."""
+    log.info("folder.opened", folder=folder, customer=customer)
+
+
+def folder_closed(folder: str, customer: str) -> None:
+    """Say a folder's files are no longer taken."""
+    log.info("folder.closed", folder=folder, customer=customer)
+
+
+def folder_missed(folder: str, customer: str, why: str) -> None:
+    """Say a folder cannot be looked into: said once, tried until it can."""
+    log.warning("folder.missed", folder=folder, customer=customer, why=why)
+
+
+def folder_troubled(folder: str, customer: str, code: str, text: str) -> None:
+    """Say the ledger or the spool refused while a folder's files were taken; tried again."""
+    log.error("folder.troubled", folder=folder, customer=customer, code=code, text=text)
+
+
+def folder_failed(folder: str, customer: str) -> None:
+    """Say a bug was met while a folder's files were taken; the traceback goes with it."""
+    log.error("folder.failed", folder=folder, customer=customer, exc_info=True)  # noqa: LOG014  as above
+
+
+def original_put_off(folder: str, customer: str, name: str, why: str) -> None:
+    """Say a file is quiet and is not taken yet: somebody has it open, or it cannot be read."""
+    log.warning("original.put_off", folder=folder, customer=customer, name=name, why=why)
+
+
+def original_refused(folder: str, customer: str, name: str, code: str, why: str) -> None:
+    """Say a file in a folder is not taken until it changes. code: of the TilldropError."""
+    log.warning("original.refused", folder=folder, customer=customer, name=name, code=code, why=why)
+
+
+def original_recognised(folder: str, customer: str, name: str, delivery: str) -> None:
+    """Say a file looks like another one to the system and is what was delivered already."""
+    log.info("original.recognised", folder=folder, customer=customer, name=name, delivery=delivery)
+
+
+def original_moved(folder: str, customer: str, name: str, to: str) -> None:
+    """Say a delivered file was moved out of the way. to: its name below the folder."""
+    log.info("original.moved", folder=folder, customer=customer, name=name, to=to)
+
+
+def original_deleted(folder: str, customer: str, name: str) -> None:
+    """Say a delivered file was deleted from its folder."""
+    log.info("original.deleted", folder=folder, customer=customer, name=name)
+
+
+def original_stays(folder: str, customer: str, name: str, why: str) -> None:
+    """Say a delivered file could be neither moved nor deleted."""
+    log.warning("original.stays", folder=folder, customer=customer, name=name, why=why)
 
 
 def upload_abandon_failed(delivery: str, code: str, text: str) -> None:

@@ -184,9 +184,14 @@ def match_feed(feeds: tuple[Feed, ...], name: str) -> Feed | None:
     are the two ways of writing an accented letter (macOS sends them in two parts).
     """
     for feed in feeds:
-        if any(_matches(pattern, name) for pattern in feed.files):
+        if takes(feed.files, name):
             return feed
     return None
+
+
+def takes(patterns: tuple[str, ...], name: str) -> bool:
+    """Say whether one of the patterns takes a name, as in `match_feed`."""
+    return any(_matches(pattern, name) for pattern in patterns)
 
 
 def compute(text: str, take: Take) -> Computed:

@@ -51,7 +51,7 @@ def read_feed(raw: Mapping[str, object], complain: Complain) -> Feed | None:
     rows = cast("Rows", table.choice("rows", ("per-transaction", "per-line"), "per-transaction"))
     feed = Feed(
         name=name,
-        files=_read_files(table),
+        files=read_files(table),
         rows=rows,
         max_fault_share=table.number("max_fault_share", 0.10, 0, 1),
         reading=_read_reading(table.table("read")),
@@ -61,7 +61,7 @@ def read_feed(raw: Mapping[str, object], complain: Complain) -> Feed | None:
     return None if table.failed else feed
 
 
-def _read_files(table: Table) -> tuple[str, ...]:
+def read_files(table: Table) -> tuple[str, ...]:
     """Read the name patterns."""
     patterns = table.texts("files", 'a pattern such as "sales*.csv", or a list of them')
     for pattern in patterns:

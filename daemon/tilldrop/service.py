@@ -29,6 +29,8 @@ from tilldrop import config as configuration
 from tilldrop import control, housekeeping, journal, sqlite
 from tilldrop.customers import Customers
 from tilldrop.delivery import State
+from tilldrop.doors.folder import Folders
+from tilldrop.doors.ftp import Ftp
 from tilldrop.doors.sftp import Sftp
 from tilldrop.errors import AlreadyRunning, HomeUnusable, TilldropError, WorkerLost
 from tilldrop.housekeeping import Housekeeping
@@ -51,9 +53,11 @@ PRIVATE_FOLDER_MODE = 0o700
 LOCK = "tilldrop.lock"
 WORKER_LOCK = "worker.lock"
 # What a reload leaves as it is until the next start: sockets are bound, the worker has its limits.
-FIXED_SECTIONS = ("paths", "sftp", "importer")
+FIXED_SECTIONS = ("paths", "sftp", "ftp", "importer")
 PASSWORD_THREADS = 2
+SHARE_THREADS = 32  # made as needed: a share that hangs keeps one, and may not keep the others
 GIVE_BACK_WITHIN_S = 5.0  # one commit
+STOP_REST_S = 30  # what else a stop may take beyond its grace: sessions, threads, the worker
 SHORT_IMPORT_S = 2.0  # most imports end within it, so they get it whatever uploads took
 
 
@@ -146,8 +150,12 @@ class Service:
         )
         self._intake.on_waiting = self._keeper.wake
         self._passwords = ThreadPoolExecutor(PASSWORD_THREADS, "password")
+        self._shares = ThreadPoolExecutor(SHARE_THREADS, "share")
+        self._folders = Folders(self._intake, self.config, self._shares)
         self._doors: dict[str, Door] = {
             "sftp": Sftp(config.sftp, self._intake, self._customers, self.config, self._passwords),
+            "ftp": Ftp(config.ftp, self._intake, self._customers, self.config, self._passwords),
+            "folder": self._folders,
         }
         deliveries = control.delivery_verbs(self._ledger, self._spool, self.config, self._bell.ring)
         verbs = {**deliveries, "status": self._status, "reload": self._reload}
@@ -183,6 +191,9 @@ class Service:
             self._say_started()
             await self._stop.wait()
             notify("STOPPING=1")
+            # systemd would kill at TimeoutStopSec, which does not know our limits.
+            grace_s = self._config.limits.stop_grace_s + STOP_REST_S
+            notify(f"EXTEND_TIMEOUT_USEC={grace_s * 1_000_000}")
             journal.service_stopping(self._stopped_by, len(self._intake.uploads))
         journal.service_stopped()
 
@@ -190,6 +201,7 @@ class Service:
         """Start everything; what has to be ended is put on `down` before it begins."""
         await asyncio.to_thread(housekeeping.recover, self._ledger, self._spool)
         down.callback(self._passwords.shutdown)
+        down.callback(lambda: self._shares.shutdown(wait=False, cancel_futures=True))
         down.callback(self._intake.close)
         down.push_async_callback(asyncio.to_thread, self._supervisor.stop)
         await asyncio.to_thread(self._start_worker)
@@ -307,8 +319,9 @@ class Service:
     async def _status(self, _request: dict[str, Any]) -> dict[str, object]:
         """Say how the daemon is; the keys are what scripts rely on.
 
-        doors: name -> listen, port (the real one), sessions. deliveries: state -> count, all
-        states. worker: pid or null. last_import: null before the first of this life.
+        doors: name -> listen, port (the real one), sessions. folders: path, customer, whether it
+        is open, else why not. deliveries: state -> count, all states. worker: pid or null.
+        last_import: null before the first of this life.
         """
         counts = await asyncio.to_thread(self._ledger.count_by_state)
         last = self._importer.last_import
@@ -325,6 +338,7 @@ class Service:
                 }
                 for name, port in self._ports.items()
             },
+            "folders": self._folders.describe(),
             "open_uploads": len(self._intake.uploads),
             "deliveries": {state.value: counts.get(state, 0) for state in State},
             "worker": {"pid": self._supervisor.pid},

@@ -85,11 +85,9 @@ class Upload:
 
     name: as the customer sees it now. mtime: what the client asked to be shown. origin: where
     the door took it from, for `LedgerReader.by_origin`. append: every write goes to the end,
-    whatever offset it names. seed: id of the accepted delivery whose
-    bytes are copied before the first change; an upload that never changed them is discarded.
-    is_seeded: it has or had a seed, so that no part of it can be resumed.
-    begun: the ledger's row, on its way. note_gap: awaited once, with the prefix, before the first
-    write that leaves a hole.
+    whatever offset it names. seed: id of the accepted delivery whose bytes are copied before the
+    first change; an upload that never changed them is discarded. begun: the ledger's row, on its
+    way. note_gap: awaited once, with the prefix, before the first write that leaves a hole.
     """
 
     def __init__(

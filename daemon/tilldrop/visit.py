@@ -15,6 +15,7 @@ from tilldrop.delivery import Cause, Delivery, State, new_id
 from tilldrop.errors import (
     DeliveredStays,
     MoveRefused,
+    NoSuchDelivery,
     NoSuchFile,
     ReadOnly,
     SeekRefused,
@@ -157,16 +158,18 @@ class Visit(Look):
             await upload.sync()
             await upload.close()
             await self._commit(upload)
-        except TilldropError:
+        except TilldropError as refused:
             await self._break_off(upload)
+            if isinstance(refused, NoSuchDelivery) and upload.begun is not None:
+                await asyncio.wrap_future(upload.begun)  # says why there is no row
             raise
         finally:
             self._intake.uploads.discard(upload)
         self.bytes_received += upload.size_bytes
 
     async def _commit(self, upload: Upload) -> None:
-        if upload.begun is not None:
-            await asyncio.wrap_future(upload.begun)
+        # Not awaiting `begun` first: it stands before this in the writer's queue, and waiting for
+        # it would wait for LINGER_S and a commit of its own.
         size = upload.size_bytes
         columns = {
             "size_bytes": size,
@@ -197,6 +200,22 @@ class Visit(Look):
         if upload.mtime is not None:
             await self._show_mtime(await self._one(seed), upload.mtime)
         await self._discard(upload.delivery_id, State.RECEIVING)
+
+    async def discard(self, upload: Upload) -> None:
+        """End an upload that its own door gives up: BROKEN, and nothing of it is kept.
+
+        Raises LedgerBusy, LedgerFailed, SpoolFailed. Does nothing once it has ended.
+        """
+        if upload in self._open:
+            self._open.remove(upload)
+            await asyncio.shield(asyncio.ensure_future(self._give_up(upload)))
+
+    async def _give_up(self, upload: Upload) -> None:
+        try:
+            await upload.close()
+            await self._discard(upload.delivery_id, State.RECEIVING)
+        finally:
+            self._intake.uploads.discard(upload)
 
     async def abandon(self, upload: Upload) -> None:
         """End an upload whose end was not proved: it is BROKEN and may be resumed."""

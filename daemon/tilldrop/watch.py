@@ -1,9 +1,9 @@
 """The bell of the importer, and the watch that rings it when a file comes into `arrived/`.
 
 Owns watchdog: no other module knows it. Promises a ring with cause `watchdog` for every file
-that is renamed into the folder, and with cause `scan` whenever events may have been lost: the
-kernel's queue overflowed, or one of watchdog's threads ended. Never reads a file, never knows a
-delivery: who is rung looks for itself.
+that is renamed into the folder (or, if asked, written there), and with cause `scan` whenever
+events may have been lost: the kernel's queue overflowed, or one of watchdog's threads ended.
+Never reads a file, never knows a delivery: who is rung looks for itself.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 
 from watchdog.events import (
     DirMovedEvent,
+    FileClosedEvent,
     FileCreatedEvent,
+    FileModifiedEvent,
     FileMovedEvent,
     FileSystemEvent,
     FileSystemEventHandler,
@@ -56,12 +58,23 @@ class Bell:
 
 
 class Watch:
-    """Watches one folder. polling: by listing it, for mounts that send no events."""
+    """Watches one folder. polling: by listing it, for mounts that send no events.
 
-    def __init__(self, arrived: Path, ring: Callable[[Cause], None], *, polling: bool) -> None:
-        self._arrived = arrived
+    writes: ring also when a file that is there was written to and closed.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        ring: Callable[[Cause], None],
+        *,
+        polling: bool,
+        writes: bool = False,
+    ) -> None:
+        self._folder = folder
         self._ring = ring
         self._polling = polling
+        self._writes = writes
         self._observer: BaseObserver | None = None
         self._descriptor: InotifyFD | None = None
 
@@ -101,11 +114,13 @@ class Watch:
             self._observer = PollingObserver(timeout=POLL_INTERVAL_S)
         else:
             self._descriptor = _Descriptor(self._overflowed)
-            self._observer = BaseObserver(_ArrivalEmitter, inotify_fd=self._descriptor)
+            emitter = _WriteEmitter if self._writes else _ArrivalEmitter
+            self._observer = BaseObserver(emitter, inotify_fd=self._descriptor)
             self._descriptor.start()
-        self._observer.schedule(
-            _Ringer(self._ring), str(self._arrived), event_filter=[FileCreatedEvent, FileMovedEvent]
-        )
+        wanted: list[type[FileSystemEvent]] = [FileCreatedEvent, FileMovedEvent]
+        if self._writes:
+            wanted += [FileClosedEvent, FileModifiedEvent]
+        self._observer.schedule(_Ringer(self._ring), str(self._folder), event_filter=wanted)
         self._observer.start()
 
     def _is_alive(self) -> bool:
@@ -122,7 +137,7 @@ class Watch:
 
 
 class _Ringer(FileSystemEventHandler):
-    """Rings for a file that came, by a rename within the watch or from outside it."""
+    """Rings for a file that came, by a rename within the watch or from outside it, or changed."""
 
     def __init__(self, ring: Callable[[Cause], None]) -> None:
         self._ring = ring
@@ -133,6 +148,14 @@ class _Ringer(FileSystemEventHandler):
 
     def on_moved(self, event: FileSystemEvent) -> None:
         if not isinstance(event, DirMovedEvent):
+            self._ring(Cause.WATCHDOG)
+
+    def on_closed(self, event: FileSystemEvent) -> None:
+        if not event.is_directory:
+            self._ring(Cause.WATCHDOG)
+
+    def on_modified(self, event: FileSystemEvent) -> None:
+        if not event.is_directory:
             self._ring(Cause.WATCHDOG)
 
 
@@ -163,3 +186,10 @@ class _ArrivalEmitter(InotifyEmitter):
     def get_event_mask_from_filter(self) -> Mask:
         constants = InotifyConstants
         return Mask(constants.IN_MOVED_TO | constants.IN_CREATE | constants.IN_DELETE_SELF)
+
+
+class _WriteEmitter(_ArrivalEmitter):
+    """Asks for ends of writing too; not for every write: a large file has thousands."""
+
+    def get_event_mask_from_filter(self) -> Mask:
+        return Mask(super().get_event_mask_from_filter() | InotifyConstants.IN_CLOSE_WRITE)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import json
 import os
 import shutil
 import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -17,6 +19,7 @@ import paramiko
 import pytest
 
 from tests.daemon import PASSWORD, add_customer, make_home, make_key, wait_for
+from tilldrop import journal
 from tilldrop.config import load
 from tilldrop.customers import Customers
 from tilldrop.doors.sftp import Sftp
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
+    from tests.doors.ftp_door import FtpHere, Said
     from tilldrop.config import Config
     from tilldrop.delivery import Delivery, State
 
@@ -303,3 +307,41 @@ def local(tmp_path: Path) -> Path:
     path = tmp_path / "sales.csv"
     path.write_bytes(CONTENT)
     return path
+
+
+@pytest.fixture
+def open_ftp(tmp_path: Path, host_keys: Path) -> Iterator[Callable[..., FtpHere]]:
+    """Open FTP doors: called with settings that are not the usual ones."""
+    # It builds on the door above.
+    from tests.doors.ftp_door import FtpHere  # noqa: PLC0415
+
+    with ExitStack() as doors:
+
+        def opened(**settings: Any) -> FtpHere:
+            home = make_home(tmp_path / "ftp-home", host_keys, MAIN_TOML)
+            add_customer(home, "acme", CUSTOMER_TOML)
+            door = FtpHere(home, **settings)
+            doors.callback(door.close)
+            return door
+
+        yield opened
+
+
+@pytest.fixture
+def ftp(open_ftp: Callable[..., FtpHere]) -> FtpHere:
+    """An open FTP door; the customer acme has a password."""
+    return open_ftp()
+
+
+@pytest.fixture
+def said() -> Iterator[Said]:
+    """Listen to the journal."""
+    stream = io.StringIO()
+    journal.configure("json", "info", stream)
+
+    def events(name: str) -> list[dict[str, Any]]:
+        lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+        return [line for line in lines if line["event"] == name]
+
+    yield events
+    journal.configure("auto", "info")

@@ -14,7 +14,8 @@ import pytest
 from tests.doors.conftest import CONTENT, LATER, Door
 from tilldrop import errors
 from tilldrop.delivery import State
-from tilldrop.doors.sftp_session import long_name, reply_to
+from tilldrop.doors.listing import long_name
+from tilldrop.doors.sftp_session import reply_to
 from tilldrop.view import Entry
 
 if TYPE_CHECKING:

@@ -209,6 +209,7 @@ def test_an_overflow_of_the_kernels_queue_rings_for_a_scan(folders: tuple[Path, 
         try:
             assert child.stdout.readline() == "ready\n"
             child.send_signal(signal.SIGSTOP)
+            os.waitpid(child.pid, os.WUNTRACED)  # until it stands still, it empties the queue
             for name in ("one", "two"):  # the kernel merges equal events that follow each other
                 (folders[0] / name).write_bytes(b"x")
             for _ in range(most // 2 + 100):

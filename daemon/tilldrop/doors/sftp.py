@@ -81,6 +81,7 @@ PASSWORDS_AT_ONCE = 2
 KEYS_TRIED_MOST = 20
 SESSIONS_MOST = 10  # of one connection, as OpenSSH's MaxSessions
 NAME_LOGGED_CHARS = 64
+_TELLING = (asyncssh.DISC_KEY_EXCHANGE_FAILED, asyncssh.DISC_PROTOCOL_ERROR)  # of no login
 STOP_WITHIN_S = 5.0
 
 
@@ -220,7 +221,7 @@ class Connection(asyncssh.SSHServer):
         self._passwords_tried = 0
         self._keys_tried = 0
         self._sessions = 0
-        self._proof = ("", "")  # method, fingerprint
+        self._claimed, self._proof = "", ("", "")  # name; method and fingerprint
         self._idle_timer: asyncio.TimerHandle | None = None
         self._active_at = 0.0
         self.customer: Customer | None = None
@@ -241,9 +242,22 @@ class Connection(asyncssh.SSHServer):
         self._door.forget(self)
         if self._idle_timer is not None:
             self._idle_timer.cancel()
+        if self.customer is None:
+            self._say_abandoned(exc)
+
+    def _say_abandoned(self, exc: Exception | None) -> None:
+        """Tell the operator why there was no login; a mere knock at the port is no news."""
+        if self._proof[1]:
+            why = "key-not-proved"
+        elif isinstance(exc, asyncssh.DisconnectError) and exc.code in _TELLING:
+            why = exc.reason[:1000]  # two lists of algorithms
+        else:
+            return
+        journal.login_abandoned(DOOR, self._claimed, self.peer, why)
 
     def begin_auth(self, username: str) -> bool:
         """Ask for a proof of every name: False would let it in."""
+        self._claimed = username[:NAME_LOGGED_CHARS]
         return True
 
     def password_auth_supported(self) -> bool:

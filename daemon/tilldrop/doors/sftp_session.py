@@ -7,15 +7,14 @@ two), and that no name becomes a path. Never touches a file: `Visit` does.
 
 from __future__ import annotations
 
-import stat
 import time
-from datetime import datetime
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import asyncssh
 
 from tilldrop import errors, journal, view
+from tilldrop.doors.listing import long_name, mode
 from tilldrop.errors import NotSupported, TilldropError
 from tilldrop.reader import Reader
 from tilldrop.upload import Upload
@@ -28,9 +27,6 @@ if TYPE_CHECKING:
 
 DOOR = "sftp"
 READ_MOST_BYTES = 255 * 1024  # as OpenSSH's server; a shorter answer is allowed to any READ
-HALF_A_YEAR_S = 182 * 86_400  # `ls -l` shows the time of day up to this age, else the year
-_MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
-_OWNER = "customer"
 _OWNER_ID = 1000
 
 NEUTRAL = TilldropError.to_customer
@@ -327,29 +323,12 @@ class Answers(asyncssh.SFTPServer):
         return asyncssh.SFTPFailure(NEUTRAL)
 
 
-def long_name(entry: Entry, zone: ZoneInfo, now: float) -> bytes:
-    """Write an entry as `ls -l` does: clients parse it. Times are those of the customer's zone."""
-    at = datetime.fromtimestamp(entry.mtime, zone)
-    recent = now - HALF_A_YEAR_S < entry.mtime <= now
-    last = f"{at:%H:%M}" if recent else f" {at.year}"
-    when = f"{_MONTHS[at.month - 1]} {at.day:2} {last}"
-    owner = f"{_OWNER:8} {_OWNER:8}"
-    line = f"{stat.filemode(_mode(entry))}    1 {owner} {entry.size_bytes:8} {when} {entry.name}"
-    return line.encode()
-
-
-def _mode(entry: Entry) -> int:
-    if entry.is_folder:
-        return stat.S_IFDIR | 0o700
-    return stat.S_IFREG | (0o600 if entry.writable else 0o400)
-
-
 def _attrs(entry: Entry) -> asyncssh.SFTPAttrs:
     return asyncssh.SFTPAttrs(
         size=entry.size_bytes,
         uid=_OWNER_ID,
         gid=_OWNER_ID,
-        permissions=_mode(entry),
+        permissions=mode(entry),
         atime=entry.mtime,
         mtime=entry.mtime,
     )

@@ -1,0 +1,253 @@
+"""The FTP door: its listeners, who gets in, and how many.
+
+Owns the listening sockets (one for FTP and explicit TLS, one for implicit TLS if it is on) and
+the certificate in use. Promises that a wrong password, an unknown customer and a disabled one
+get the same reply after the same work, and that there are never more connections than allowed,
+in all and from one source. What a connection may ask is decided in `ftp_control` and
+`ftp_session`. pyftpdlib answers on the daemon's own loop: see `ftp_loop`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import traceback
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from pyftpdlib import ioloop  # noqa: F401  before its servers: imports asyncore without a warning
+from pyftpdlib.servers import FTPServer
+
+from tilldrop import certificates, in_the_clear, journal
+from tilldrop.doors.ftp_control import DOOR
+from tilldrop.doors.ftp_loop import SharedLoop
+from tilldrop.doors.ftp_session import Session
+from tilldrop.errors import KeyUnusable, PortTaken
+
+if TYPE_CHECKING:
+    import socket
+    import ssl
+    from collections.abc import Callable
+    from concurrent.futures import Executor
+
+    from tilldrop.config import Config, Customer
+    from tilldrop.config_ftp import FtpDoor
+    from tilldrop.customers import Customers
+    from tilldrop.intake import Intake
+
+BACKLOG = 128
+PASSWORDS_AT_ONCE = 2  # as in the SFTP door
+STOP_WITHIN_S = 5.0
+ACCEPT_AGAIN_S = 1.0  # after the system had no descriptor left, say
+FULL = b"421 Too many connections, please come again later.\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """How a customer proved who it is. key: its certificate's fingerprint, if by one."""
+
+    customer: Customer
+    method: str
+    key: str | None
+
+
+class Ftp:
+    """The door. executor: runs password checks, which block. config_of: the configuration now.
+
+    port, implicit_port: where it listens, once it does; 0: it does not.
+    context: for TLS connections that begin now, None if TLS is off.
+    """
+
+    def __init__(
+        self,
+        settings: FtpDoor,
+        intake: Intake,
+        customers: Customers,
+        config_of: Callable[[], Config],
+        executor: Executor,
+    ) -> None:
+        self.settings = settings
+        self.intake = intake
+        self.customers = customers
+        self.config_of = config_of
+        self.sessions = 0
+        self.port = 0
+        self.implicit_port = 0
+        self.context: ssl.SSLContext | None = None
+        self._executor = executor
+        self._turn = asyncio.Semaphore(PASSWORDS_AT_ONCE)
+        self._loop: SharedLoop | None = None
+        self._listeners: list[Listener] = []
+        self._connections: set[Session] = set()
+        self._sources: Counter[str] = Counter()
+        self._endings: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> int:
+        """Open the door; return its port.
+
+        Raises PortTaken, KeyUnusable. Makes a missing certificate.
+        """
+        logging.getLogger("pyftpdlib").handlers = [ToJournal(logging.WARNING)]
+        logging.getLogger("pyftpdlib").propagate = False
+        if self.settings.tls != "off":
+            self.context = await asyncio.get_running_loop().run_in_executor(
+                self._executor, self._make_context
+            )
+        self._loop = SharedLoop(asyncio.get_running_loop())
+        self.port = self._listen(self.settings.port, implicit=False)
+        if self.settings.implicit_port and self.context is not None:
+            self.implicit_port = self._listen(self.settings.implicit_port, implicit=True)
+        return self.port
+
+    def _listen(self, port: int, *, implicit: bool) -> int:
+        where = (self.settings.listen, port)
+        try:
+            listener = Listener(where, self, self._loop, implicit=implicit)
+        except OSError as problem:
+            self.stop_accepting()
+            met = problem.args[0] if isinstance(problem.args[0], OSError) else problem
+            text = f"ftp: cannot listen on {where[0]}:{port}: {met.strerror}"
+            raise PortTaken(text) from problem
+        self._listeners.append(listener)
+        bound = int(listener.address[1])
+        journal.door_opened("ftps" if implicit else DOOR, where[0], bound)
+        return bound
+
+    def _make_context(self) -> ssl.SSLContext:
+        paths = self.config_of().paths
+        certificate = paths.home / self.settings.certificate
+        key = paths.home / self.settings.private_key
+        try:
+            certificates.ensure(certificate, key, self.settings.masquerade_address)
+        except OSError as problem:
+            why = f"cannot be made: {problem.strerror}"
+            raise KeyUnusable(f"{certificate} and {key}: {why}") from problem
+        return certificates.context(certificate, key, paths.keys)
+
+    def stop_accepting(self) -> None:
+        """Close the door; who is in stays in. Doing it again is fine."""
+        if self._listeners:
+            journal.door_closed(DOOR)
+        for listener in self._listeners:
+            listener.close()
+        self._listeners.clear()
+
+    async def stop(self) -> None:
+        """Close the door and end every session; what is still open becomes broken."""
+        self.stop_accepting()
+        for connection in list(self._connections):
+            connection.hang_up("The server is restarting.")
+            connection.close()
+        if self._endings:
+            _, left = await asyncio.wait(self._endings, timeout=STOP_WITHIN_S)
+            if left:
+                journal.sessions_left(DOOR, len(left))
+        if self._loop is not None:
+            self._loop.close()
+
+    def reload(self) -> None:
+        """Take a renewed certificate; end the connections of customers that are gone by now."""
+        if self.context is not None:
+            try:
+                self.context = self._make_context()
+            except KeyUnusable as problem:
+                journal.certificate_refused(self.settings.certificate, str(problem))
+        for connection in list(self._connections):
+            connection.check_customer()
+
+    # -- connections
+
+    def welcome(self, sock: socket.socket, source: str, listener: Listener) -> None:
+        """Take a new connection, unless there are too many."""
+        full = len(self._connections) >= self.settings.max_connections
+        if full or self._sources[source] >= self.settings.max_per_source:
+            why = "too-many" if full else "too-many-from-source"
+            journal.connection_refused(DOOR, source, why)
+            sock.settimeout(0)
+            if not listener.implicit:
+                sock.send(FULL)
+            sock.close()
+            return
+        connection = Session(sock, listener, self._loop)
+        if connection.connected:
+            self._connections.add(connection)
+            self._sources[source] += 1
+            connection.welcome()
+
+    def forget(self, connection: Session, ending: asyncio.Task[None]) -> None:
+        """Count a connection out; its session ends when its uploads are settled."""
+        self._endings.add(ending)
+        ending.add_done_callback(self._endings.discard)
+        if connection in self._connections:
+            self._connections.discard(connection)
+            self._sources[connection.peer] -= 1
+            if not self._sources[connection.peer]:
+                del self._sources[connection.peer]
+
+    def count_session(self, change: int) -> None:
+        """Count a session in (1) or out (-1)."""
+        self.sessions += change
+
+    # -- logins
+
+    async def check(self, name: str, password: str, certificate: bytes | None) -> Proof | None:
+        """Check a certificate if there is one, else the password when its turn has come."""
+        config = self.config_of()
+        customer = config.customers.get(name)
+        if certificate is not None and customer is not None and not customer.disabled:
+            proves = partial(certificates.proves, certificate, name, config.paths.keys)
+            if await asyncio.get_running_loop().run_in_executor(self._executor, proves):
+                return Proof(customer, "certificate", certificates.fingerprint(certificate))
+        async with self._turn:
+            found = await asyncio.get_running_loop().run_in_executor(
+                self._executor, self.customers.check_password, name, password
+            )
+        return Proof(found, "password", None) if found is not None else None
+
+    async def note_in_clear(self, name: str, peer: str) -> None:
+        """Tell the operator that a right password came unencrypted."""
+        journal.password_in_clear(DOOR, name, peer)
+        note = partial(in_the_clear.note, self.config_of().paths, name)
+        with suppress(OSError):  # the journal has it
+            await asyncio.get_running_loop().run_in_executor(self._executor, note)
+
+    def why_refused(self, name: str) -> str:
+        """Say for the operator why a login failed; the client is not told."""
+        customer = self.config_of().customers.get(name)
+        if customer is None:
+            return "unknown-customer"
+        return "disabled" if customer.disabled else "wrong-password"
+
+
+class Listener(FTPServer):  # type: ignore[misc]
+    """A listening socket. implicit: its connections begin with TLS."""
+
+    max_cons = 0  # counted by the door
+
+    def __init__(
+        self, address: tuple[str, int], door: Ftp, loop: SharedLoop | None, *, implicit: bool
+    ) -> None:
+        self.door = door
+        self.implicit = implicit
+        super().__init__(address, Session, ioloop=loop, backlog=BACKLOG)
+
+    def handle_accepted(self, sock: socket.socket, addr: tuple[Any, ...]) -> None:
+        """Hand a new connection to the door."""
+        self.door.welcome(sock, str(addr[0]).removeprefix("::ffff:"), self)
+
+    def handle_error(self) -> None:
+        """Go on listening; pyftpdlib would close the door for good."""
+        journal.door_troubled(DOOR, traceback.format_exc())
+        self.del_channel()
+        self.call_later(ACCEPT_AGAIN_S, self.add_channel)
+
+
+class ToJournal(logging.Handler):
+    """What pyftpdlib logs as a warning or worse."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Say it in the journal."""
+        journal.door_troubled(DOOR, record.getMessage())

@@ -1,0 +1,89 @@
+"""FTP's login, and TLS before it (RFC 959, RFC 4217).
+
+Promises that a wrong password, an unknown customer and a disabled one hear the same after the
+same work, and that where TLS is required no password is taken without it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tilldrop import journal
+from tilldrop.doors.ftp_control import DOOR, Control
+
+if TYPE_CHECKING:
+    from tilldrop.config import Customer
+
+
+class Login(Control):
+    """A control connection whose client may log in."""
+
+    def ftp_USER(self, name: str) -> None:
+        """Note the name; whether there is such a customer is not told."""
+        if self.customer is not None:
+            self.respond("530 Already logged in.")
+        elif self.door.settings.tls == "required" and not self.secured:
+            self.respond("530 Passwords are taken over TLS only: AUTH TLS first.")
+        else:
+            self.username = name
+            self.respond("331 Send the password.")
+
+    async def ftp_PASS(self, password: str) -> None:
+        """Log in by a client certificate, if one was shown and is the customer's, or a password."""
+        if self.customer is not None or not self.username:
+            self.respond("503 Send USER first.")
+            return
+        certificate = self.socket.getpeercert(binary_form=True) if self.secured else None
+        proof = await self.door.check(self.username, password, certificate)
+        if proof is not None:
+            self.customer = proof.customer
+            if not self.secured:
+                await self.door.note_in_clear(self.username, self.peer)
+            journal.login_accepted(DOOR, self.username, self.peer, proof.method, proof.key)
+            self.begin_session(proof.customer)
+            self.respond("230 Welcome.")
+            return
+        reason = self.door.why_refused(self.username)
+        journal.login_refused(DOOR, self.who, self.peer, "password", reason, None)
+        self.username = ""
+        self._tries += 1
+        if self._tries >= self.door.settings.login_attempts:
+            self.hang_up("Too many attempts to log in.")
+        else:
+            self.respond("530 Login incorrect.")
+
+    def begin_session(self, customer: Customer) -> None:
+        """Begin what the login is for."""
+
+    # -- TLS (RFC 4217)
+
+    def ftp_AUTH(self, kind: str) -> None:
+        """Turn to TLS."""
+        if self.secured:
+            self.respond("503 TLS is on already.")
+        elif self.context is None or kind.upper() not in {"TLS", "TLS-C", "TLS-P", "SSL"}:
+            self.respond("504 Use AUTH TLS.")
+        else:
+            self.respond("234 Begin TLS.")
+            self._lines.clear()
+            self.username = ""
+            self.secure(self.context)
+
+    def ftp_PBSZ(self, _size: str) -> None:
+        """Agree to no buffer, which is all that TLS knows."""
+        self.respond("200 PBSZ=0" if self.secured else "503 AUTH TLS first.")
+
+    def ftp_PROT(self, level: str) -> None:
+        """Choose whether data is protected."""
+        if not self.secured:
+            self.respond("503 AUTH TLS first.")
+        elif level.upper() == "P":
+            self._private_data = True
+            self.respond("200 Data is protected.")
+        elif level.upper() != "C":
+            self.respond("536 Use PROT P.")
+        elif self.door.settings.tls == "required":
+            self.respond("534 Data must be protected.")
+        else:
+            self._private_data = False
+            self.respond("200 Data is not protected.")
