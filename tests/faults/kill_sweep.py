@@ -130,15 +130,18 @@ class Bed:
             if kill_at_start and self._killed_while_starting(kill_at_start):
                 sweep.fired[f"{kill_at_start.syscall} at start"] += 1
             self.daemon.start()
-        self.daemon.wait_until_idle(SETTLE_S)
+        wait_for("every import to be over, files put away", self._is_idle, SETTLE_S)
         sweep.complaints += [
             f"{kill}, {kill_at_start}: {complaint}"
             for complaint in complaints(self.daemon, self.sent)
         ]
 
     def _killed_while_uploading(self, kill: Kill) -> bool:
-        with Paramiko(Account(self.daemon, key=self.key)).session() as sftp:
-            tracer = attach(self.daemon.pid, inject(kill), self.daemon.home / "strace.log")
+        log = self.daemon.home / "strace.log"
+        with (
+            Paramiko(Account(self.daemon, key=self.key)).session() as sftp,
+            traced(self.daemon.pid, inject(kill), log),
+        ):
             client_lost = not self._upload(sftp)
             if not client_lost:
                 wait_for("the daemon to die or to be idle", self._is_over, DEATH_S)
@@ -146,7 +149,6 @@ class Bed:
             if fired:
                 code = self.daemon.wait_until_ended(DEATH_S)
                 assert code == -9, f"it ended with {code}:\n{self.daemon.log_tail()}"
-            detach(tracer)
         return fired
 
     def _killed_while_starting(self, kill: Kill) -> bool:
@@ -233,24 +235,25 @@ def watch_order() -> tuple[str, ...]:
     return ("-ttt", "-yy", "-s", "5000", "-e", f"trace={','.join(TRACED)}")
 
 
-def attach(pid: int, options: tuple[str, ...], log: Path) -> subprocess.Popen[bytes]:
-    """Attach strace to all threads of a process; returns when it holds them all."""
+@contextlib.contextmanager
+def traced(pid: int, options: tuple[str, ...], log: Path) -> Iterator[None]:
+    """Have strace hold all threads of a process for a while; afterwards it goes on without."""
     with log.with_suffix(".said").open("wb") as said:
-        tracer = subprocess.Popen(
-            ("strace", "-f", *options, "-o", str(log), "-p", str(pid)), stdout=said, stderr=said
-        )
+        words = ("strace", "-f", *options, "-o", str(log), "-p", str(pid))
+        tracer = subprocess.Popen(words, stdout=said, stderr=said)
 
     def holds_all() -> bool:
-        said = log.with_suffix(".said").read_text(errors="replace")
-        assert tracer.poll() is None, f"strace ended: {said}"
+        assert tracer.poll() is None, log.with_suffix(".said").read_text(errors="replace")
         return all(_traced_by(task) == tracer.pid for task in Path(f"/proc/{pid}/task").iterdir())
 
-    wait_for("strace to be attached", holds_all, ATTACH_S)
-    return tracer
+    try:
+        wait_for("strace to be attached", holds_all, ATTACH_S)
+        yield
+    finally:
+        _end(tracer)
 
 
-def detach(tracer: subprocess.Popen[bytes]) -> None:
-    """End strace; what it traced goes on."""
+def _end(tracer: subprocess.Popen[bytes]) -> None:
     tracer.terminate()
     try:
         tracer.wait(DETACH_S)

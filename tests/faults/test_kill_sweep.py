@@ -19,10 +19,9 @@ from tests.faults.kill_sweep import (
     Bed,
     Kill,
     Sweep,
-    attach,
-    detach,
     kill_worker,
     sweep,
+    traced,
     watch_order,
 )
 from tests.faults.strace_log import complaints, read
@@ -101,11 +100,10 @@ def order_complaints(bed: Bed) -> list[str]:
     log = daemon.home / "order.log"
     with Paramiko(Account(daemon, key=bed.key)).session() as sftp:
         port = sock_of(sftp).getsockname()[1]
-        tracer = attach(daemon.pid, watch_order(), log)
-        sent = bed.upload_one(sftp)
-        acknowledged_at = time.time()
-        daemon.wait_for_state(sent.name, State.ARRIVED, State.IMPORTING, State.IMPORTED)
-        detach(tracer)
+        with traced(daemon.pid, watch_order(), log):
+            sent = bed.upload_one(sftp)
+            acknowledged_at = time.time()
+            daemon.wait_for_state(sent.name, State.ARRIVED, State.IMPORTING, State.IMPORTED)
     return complaints(read(log.read_text(errors="replace")), port, acknowledged_at)
 
 
