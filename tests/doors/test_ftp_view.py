@@ -6,6 +6,7 @@ import ftplib
 import inspect
 import io
 import os
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -198,7 +199,8 @@ def test_listings_show_names_sizes_and_times(ftp: FtpHere) -> None:
     with ftp.client() as client:
         client.sendcmd("MFMT 20170714023959 Umsätze März.csv")
         listed = _listed(client, "LIST -al")
-        assert listed[0] == "drwx------    1 customer customer        0 Jan  1  1970 receipts"
+        folder = r"drwx------    1 customer customer        0 \w{3} [ \d]\d \d\d:\d\d receipts"
+        assert re.fullmatch(folder, listed[0])
         assert "-rw-------    1 customer customer        5 Jul 14  2017 Umsätze März.csv" in listed
         assert _listed(client, "NLST") == ["receipts", "transactions", "Umsätze März.csv"]
         assert _listed(client, "NLST transactions") == ["öl & brot.csv"]
