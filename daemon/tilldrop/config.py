@@ -2,7 +2,7 @@
 
 Owns every setting with its default and limits, and what is said of a wrong one. Promises that
 all mistakes of all files are said at once, each with file, line, key, what was found and what
-was expected. The only module that reads the environment. Never writes a file.
+was expected. Never writes a file. Longer than other modules, because every setting stands here.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 Events are a name and fields, never prose. Names are `noun.past_verb`. `error`: a person must
 act; `warning`: we coped; `info`: the story; `debug`: protocol chatter. No password, key or
 file content is ever a field; names that customers chose are field values.
+Longer than other modules, because one file is to hold all that the daemon can say.
 """
 
 from __future__ import annotations

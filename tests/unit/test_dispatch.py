@@ -1,4 +1,7 @@
-"""One delivery's way from ARRIVED to its outcome, with a supervisor that does as it is told."""
+"""One delivery's way from ARRIVED to its outcome, with a supervisor that does as it is told.
+
+Longer than most, because all of it needs the same scene.
+"""
 
 from __future__ import annotations
 

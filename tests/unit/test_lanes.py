@@ -1,3 +1,8 @@
+"""The two lanes leave the same rows, faults and figures, whatever the file.
+
+Longer than most, because both lanes read the same tables made here.
+"""
+
 from __future__ import annotations
 
 import csv

@@ -1,4 +1,7 @@
-"""A session's requests against a real ledger and a real spool."""
+"""A session's requests against a real ledger and a real spool.
+
+Longer than most, since every request of the view stands here in one order.
+"""
 
 from __future__ import annotations
 
