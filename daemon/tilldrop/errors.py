@@ -265,6 +265,7 @@ class BytesMissing(TilldropError):
 
     code = "bytes-missing"
     exit_code = 65
+    to_customer = "The file is missing here, please send it again."
 
 
 class UploadBroken(TilldropError):
@@ -390,6 +391,6 @@ FAULTS: dict[str, str] = {
     "no-feed": "no agreed file has a name like this: {seen}",
     "never-renamed": "the file was sent under a temporary name and never got its final one",
     "same-again": "the same file was already imported; nothing to do",
-    "import-crashed": "the import failed three times; the operator has been told",
+    "import-crashed": "the import failed again and again; the operator has been told",
     "counts-disagree": "the rows could not be counted reliably; nothing was booked",
 }

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from tilldrop import journal
 from tilldrop.delivery import FINISHED, Cause, Delivery, State
-from tilldrop.errors import MoveRefused, NoLongerKept, NoSuchDelivery, TilldropError
+from tilldrop.errors import BytesMissing, MoveRefused, NoSuchDelivery, TilldropError
 from tilldrop.ledger_reading import utcnow
 from tilldrop.visit import EMPTY
 
@@ -97,8 +97,8 @@ def _place(ledger: Ledger, spool: Spool, delivery: Delivery) -> None:
         return  # imported since the list was read
     where = spool.path_of(delivery.id)
     if where is None and not spool.is_arrived(delivery.id):
-        if _move(ledger, delivery, State.HELD, Cause.SCAN, reason=NoLongerKept.code):
-            journal.delivery_held(delivery.id, delivery.customer, delivery.name, NoLongerKept.code)
+        if _move(ledger, delivery, State.HELD, Cause.SCAN, reason=BytesMissing.code):
+            journal.delivery_held(delivery.id, delivery.customer, delivery.name, BytesMissing.code)
     elif where == spool.receiving / delivery.id:
         _follow(spool.accept, delivery)
     elif where == spool.kept / delivery.id:

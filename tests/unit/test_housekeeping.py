@@ -131,7 +131,7 @@ def test_a_delivery_whose_bytes_are_nowhere_is_held_so_that_later_ones_go_on(bas
     move(base, fine, State.ARRIVED)
     (base.spool.receiving / lost).unlink()
     recover(base.ledger, base.spool)
-    assert (one(base, lost).state, one(base, lost).reason) == (State.HELD, "no-longer-kept")
+    assert (one(base, lost).state, one(base, lost).reason) == (State.HELD, "bytes-missing")
     claimed = base.ledger.claim_next(Cause.STARTUP, base.spool.is_arrived)
     assert claimed is not None
     assert claimed.id == fine
