@@ -179,12 +179,16 @@ def test_a_file_that_is_written_to_rings_where_that_is_asked_for(
 
 
 WATCHING = """
-import sys, threading
+import os, sys
 from pathlib import Path
 from tilldrop.watch import Watch
-watch = Watch(Path(sys.argv[1]), lambda cause: print(cause, flush=True), polling=False)
+
+def say(word):  # in one write: two threads ring
+    os.write(1, f"{word}\\n".encode())
+
+watch = Watch(Path(sys.argv[1]), say, polling=False)
 watch.start()
-print("ready", flush=True)
+say("ready")
 sys.stdin.read()
 watch.stop()
 """
