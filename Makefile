@@ -8,7 +8,8 @@ QUIETLY := --quiet --quiet --disable-pip-version-check
 
 # What the demo needs beside Python, and what the tests drive the daemon with.
 DEMO_PROGRAMS := sftp ssh-keygen sqlite3
-TEST_PROGRAMS := $(DEMO_PROGRAMS) scp ssh sshpass rclone psftp strace curl lftp systemd-analyze
+TEST_PROGRAMS := $(DEMO_PROGRAMS) scp ssh sshpass rclone psftp strace curl lftp openssl \
+	systemd-analyze setpriv unshare mount
 BENCH_PROGRAMS := $(DEMO_PROGRAMS) sshd
 
 .PHONY: run test check bench faults clients clean

@@ -10,7 +10,8 @@ package_of() {
         sshd) echo openssh-server ;;
         psftp) echo putty-tools ;;
         systemd-analyze | systemd-sysusers | systemd-tmpfiles) echo systemd ;;
-        python3-venv | rclone | sshpass | strace | sqlite3 | curl | lftp) echo "$1" ;;
+        setpriv | unshare) echo util-linux ;;
+        mount | openssl | python3-venv | rclone | sshpass | strace | sqlite3 | curl | lftp) echo "$1" ;;
         *) echo "install-programs.sh: no package is known for $1" >&2; exit 64 ;;
     esac
 }
