@@ -295,5 +295,5 @@ def kill_worker(daemon: Daemon, after_s: float) -> bool:
         pass  # a sleep would be too coarse for the moment that is meant
     if not is_alive(pid):
         return False
-    subprocess.run(("kill", "-9", str(pid)), check=True)
+    os.kill(pid, signal.SIGKILL)
     return True

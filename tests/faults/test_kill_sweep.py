@@ -103,7 +103,11 @@ def order_complaints(bed: Bed) -> list[str]:
         with traced(daemon.pid, watch_order(), log):
             sent = bed.upload_one(sftp)
             acknowledged_at = time.time()
-            daemon.wait_for_state(sent.name, State.ARRIVED, State.IMPORTING, State.IMPORTED)
+            taken = (State.ARRIVED, State.IMPORTING, State.IMPORTED)
+            delivery = daemon.wait_for_state(sent.name, *taken)
+            # The rename comes after the commit, and the trace must still hold it.
+            received = daemon.paths.spool / "receiving" / delivery.id
+            wait_for("its rename", lambda: not received.exists())
     return complaints(read(log.read_text(errors="replace")), port, acknowledged_at)
 
 
