@@ -202,11 +202,6 @@ def compute(text: str, take: Take) -> Computed:
     raise ValueError(parsed.text)
 
 
-def column_of(target: str) -> str:
-    """Return the column of `rows.TRANSACTIONS` that a target fills: "tax" -> "tax_minor"."""
-    return targets()[target].column
-
-
 def feed_to_json(feed: Feed) -> dict[str, Any]:
     """Return plain values that `json` can write; `feed_from_json` makes the same feed of them."""
     plain = asdict(feed)

@@ -20,7 +20,6 @@ from tilldrop.mapping import (
     Reading,
     SoldAt,
     Source,
-    column_of,
     feed_from_json,
     feed_to_json,
     fingerprint,
@@ -145,11 +144,13 @@ def test_expression_brings_its_tree_and_columns() -> None:
 
 
 def test_every_target_fills_a_column_that_exists() -> None:
-    assert {column_of(target) for target in targets()} <= {column.name for column in TRANSACTIONS}
+    assert {target.column for target in targets().values()} <= {
+        column.name for column in TRANSACTIONS
+    }
 
 
 def test_total_is_written_without_the_word_minor() -> None:
-    assert column_of("total") == "total_minor"
+    assert targets()["total"].column == "total_minor"
 
 
 @pytest.mark.parametrize(
