@@ -7,8 +7,10 @@ Owns the grammar below. Never reads a date; `importer.values` does, from `tokens
     DD   two digits     D   one or two
     HH   two digits     H   one or two     (0 to 23)
     hh   two digits     h   one or two     (1 to 12, needs a)
-    mm   two digits     ss  two digits     fff  one to nine digits, a fraction of a second
+    mm   two digits     m   one or two
+    ss   two digits     s   one or two     fff  one to nine digits, a fraction of a second
     a    AM PM A.M. P.M. in any case       Z    Z, +01, +0100 or +01:00
+    z    a zone, last of all: EST, PDT, CEST, Europe/Paris, Eastern Time (US & Canada)
 
 Every character that is not one of the letters A to Z stands for itself, and so does a T.
 
@@ -44,13 +46,16 @@ _ROLES: dict[str, str] = {
     "hh": "hour",
     "h": "hour",
     "mm": "minute",
+    "m": "minute",
     "ss": "second",
+    "s": "second",
     "fff": "fraction",
     "a": "am or pm",
     "Z": "offset",
+    "z": "offset",
 }
-_OPEN_ENDED = frozenset({"M", "D", "H", "h", "fff"})  # take as many digits as they find
-_TEXTUAL = frozenset({"MMM", "a", "Z"})
+_OPEN_ENDED = frozenset({"M", "D", "H", "h", "m", "s", "fff"})  # take as many digits as they find
+_TEXTUAL = frozenset({"MMM", "a", "Z", "z"})
 # A run of one letter is one field, so that YYY or MMMM is a mistake and not two fields.
 _RUN = re.compile(r"([A-Za-z])\1*|[^A-Za-z]+")
 
@@ -121,6 +126,8 @@ def _missing(roles: list[str], pieces: tuple[Token, ...]) -> str | None:
 def _cannot_be_told_apart(pieces: tuple[Token, ...]) -> str | None:
     """Find a field of open length with digits right behind it."""
     for token, after in pairwise(pieces):
+        if token.field == "z":
+            return "the zone (z) stands last"
         digits_follow = (after.field and after.field not in _TEXTUAL) or after.text[0].isdigit()
         if token.field in _OPEN_ENDED and digits_follow:
             return f"{token.text} and {after.text} need something between them"

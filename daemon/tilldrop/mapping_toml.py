@@ -1,40 +1,46 @@
 """A feed as written in TOML, read with every mistake reported.
 
-Owns what is accepted where in the grammar that `mapping` gives. What is wrong is complained
-of, and a placeholder stands in for it that nobody will see: with one complaint there is no feed.
+Owns what is accepted where in the grammar that `mapping` gives; its parts are in
+`mapping_toml_reading`, `mapping_toml_sections` and `mapping_toml_sources`. What is wrong is
+complained of, and a placeholder stands in for it that nobody will see: with one complaint there
+is no feed. Never writes anything.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import cast
+from dataclasses import replace
+from typing import Any, Literal, cast
 
-from tilldrop import expression, formats
-from tilldrop.mapping import (
-    REQUIRED,
-    Computed,
-    Constant,
-    Feed,
-    FromColumn,
-    FromFileName,
-    Joined,
-    Reading,
-    Rows,
-    SoldAt,
-    Source,
-    Take,
-    Target,
-    targets,
+from tilldrop import presets
+from tilldrop.mapping import KEY, Feed, Rows, required_targets
+from tilldrop.mapping import Table as TableName
+from tilldrop.mapping_toml_reading import read_names, read_reading
+from tilldrop.mapping_toml_sections import (
+    read_columns,
+    read_conditions,
+    read_controls,
+    read_map,
+    read_sections,
 )
 from tilldrop.toml_table import Complain, Table, nearest, show
-from tilldrop.zones import is_zone, nearest_zone
 
-ENCODINGS = ("utf-8", "utf-16", "utf-16-le", "utf-16-be", "cp1252", "latin-1")
 FEED_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_MAX_HEADER_LINE = 1000
-_COLUMN = "a column's name"
-_SOLD_AT = 'a table such as { date = "Date", format = "D/M/YYYY" }'
+ROWS = ("per-transaction", "per-line", "per-payment", "mixed")
+FILLED = ("transactions", "products", "shoppers", "stock_levels", "locations")
+KEY_PARTS = (*KEY, "business_date", "register_id", "receipt_number", "kind")
+_FOLLOWS = frozenset({"business_date", "kind"})  # there without being mapped
+_TIME = re.compile(r"([01]?[0-9]|2[0-3]):([0-5][0-9])")
+# key -> what it may be; the first is the default.
+_WORDS = {
+    "signs": ("as-written", "by-kind"),
+    "older": ("overwrite", "ignore"),
+    "extra": ("new", "all", "none"),
+    "mode": ("live", "sandbox"),
+}
+# What is said of transactions alone.
+_OF_TRANSACTIONS = ("rows", "partial", "key", "signs", "day_starts_at", "older")
 
 
 def read_feed(raw: Mapping[str, object], complain: Complain) -> Feed | None:
@@ -42,35 +48,46 @@ def read_feed(raw: Mapping[str, object], complain: Complain) -> Feed | None:
 
     complain(key path within the table, what was found and expected): called for each mistake.
     """
-    table = Table(raw, complain)
-    name = table.text("name", "")
-    if not table.has("name"):
-        table.missing("name", 'a name, such as "sales"')
-    elif isinstance(raw["name"], str) and not FEED_NAME.fullmatch(name):
-        table.wrong("name", "up to 64 letters, digits, - and _")
-    rows = cast("Rows", table.choice("rows", ("per-transaction", "per-line"), "per-transaction"))
+    own = Table(raw, complain)
+    preset = _read_preset(own)
+    table = Table(presets.merge(presets.load(preset), raw) if preset else raw, own.complain)
+    table.has("preset")
     feed = Feed(
-        name=name,
+        name=_read_name(table),
         files=read_files(table),
-        rows=rows,
+        preset=preset,
+        table=cast("TableName", table.choice("table", FILLED, "transactions")),
+        rows=cast("Rows", table.choice("rows", ROWS, "per-transaction")),
+        partial=table.flag("partial", default=False),
+        key=_read_key(table),
+        skip=read_conditions(table, "skip"),
+        only=read_conditions(table, "only"),
+        day_starts_at_min=_read_day_start(table),
+        complete=_read_complete(table),
+        history=table.flag("history", default=False),
+        backfill=table.flag("backfill", default=False),
+        not_cards=read_names(table, "not_cards"),
         max_fault_share=table.number("max_fault_share", 0.10, 0, 1),
-        reading=_read_reading(table.table("read")),
-        sources=_read_sources(table, per_line=rows == "per-line"),
+        reading=read_reading(table.table("read")),
+        columns=read_columns(table),
+        sources={},
+        **_read_words(table),
     )
+    feed = _read_tables(table, feed)
+    _check_table(table, feed)
+    _check_needs(table, feed)
     table.end()
-    return None if table.failed else feed
+    return None if own.failed else feed
 
 
 def read_files(table: Table) -> tuple[str, ...]:
     """Read the name patterns."""
     patterns = table.texts("files", 'a pattern such as "sales*.csv", or a list of them')
     for pattern in patterns:
-        folder, slash, _ = pattern.rpartition("/")
+        slash = "/" in pattern
         parts = pattern.split("/")
         if any(part in {"", ".", ".."} for part in parts) or "\\" in pattern:
             expected = 'a name within the customer\'s root, such as "sales*.csv" or "daily/*.csv"'
-        elif slash and re.search(r"[*?\[]", folder):
-            expected = "wildcards after the last / only, because a folder has one name"
         elif parts[0].casefold() == "receipts" and slash:
             expected = "another folder: receipts/ is where receipts stand"
         elif not pattern.isprintable() or pattern != pattern.strip():
@@ -81,175 +98,110 @@ def read_files(table: Table) -> tuple[str, ...]:
     return patterns
 
 
-def _read_reading(table: Table) -> Reading:
-    """Read [feeds.read]."""
-    delimiter = table.text("delimiter", ",")
-    delimiter = "\t" if delimiter.casefold() == "tab" else delimiter
-    reading = Reading(
-        encoding=table.choice("encoding", ENCODINGS, "utf-8"),
-        delimiter=delimiter,
-        quote=table.text("quote", '"'),
-        header_line=table.whole("header_line", 1, 0, _MAX_HEADER_LINE),
-        decimal=table.choice("decimal", (".", ","), "."),
-        thousands=table.choice("thousands", ("", ",", ".", "'", " "), ""),
-    )
-    if not _is_mark(delimiter):
-        table.wrong("delimiter", 'one character that is no letter or digit, or "tab"')
-    if reading.quote and not _is_mark(reading.quote):
-        table.wrong("quote", 'one character that is no letter or digit, or "" for none')
-    elif reading.quote == delimiter:
-        table.wrong("quote", "another character than the delimiter")
-    if reading.thousands == reading.decimal:
-        where = "thousands" if table.has("thousands") else "decimal"
-        table.wrong(where, "different characters for thousands and decimal")
-    table.end()
-    return reading
-
-
-def _is_mark(text: str) -> bool:
-    """Tell whether a text can separate or quote fields."""
-    return len(text) == 1 and not text.isalnum() and text not in "\r\n\0"
-
-
-def _read_sources(feed: Table, *, per_line: bool) -> dict[str, Source]:
-    """Read [feeds.map]."""
-    if not feed.has("map"):
-        feed.missing("map", "the table [feeds.map]")
-        return {}
-    table = feed.table("map")
-    sources: dict[str, Source] = {}
-    for name, target in targets().items():
-        if table.has(name):
-            sources[name] = _read_source(table, name, target, per_line=per_line)
-        elif name in REQUIRED:
-            table.missing(name, _SOLD_AT if name == "sold_at" else f'{_COLUMN}, such as "Total"')
-    table.end()
-    return sources
-
-
-def _read_source(table: Table, name: str, target: Target, *, per_line: bool) -> Source:
-    """Read what one target is made of."""
-    value = table.value(name)
-    if name == "sold_at":
-        return _read_sold_at(table)
-    if isinstance(value, str):
-        value = {"column": value}
-    if not isinstance(value, Mapping):
-        table.wrong(name, f"{_COLUMN} or a table")
-        return Constant("")
-    shapes = _shapes(name, target)
-    there = [shape for shape in shapes if shape in value]
-    inner = table.inner(cast("Mapping[str, object]", value), name)
-    if len(there) != 1:
-        found = " and ".join(value) if value else "an empty table"
-        listed = ", ".join(shapes)
-        hint = "" if there else nearest(found, shapes)
-        inner.complain("", f"found {found}; expected one of {listed}{hint}")
-        return Constant("")
-    source = _read_shape(inner, there[0], target, per_line=per_line)
-    inner.end()
-    return source
-
-
-def _shapes(name: str, target: Target) -> tuple[str, ...]:
-    """List the keys of which a source's table has exactly one."""
-    if target.kind != "text":
-        return ("column", "expr")
-    if name == "transaction_id":
-        # The same id in every row would leave one transaction of the whole file.
-        return ("column", "join", "file_name")
-    return ("column", "join", "file_name", "const")
-
-
-def _read_shape(inner: Table, shape: str, target: Target, *, per_line: bool) -> Source:
-    """Read a source of known shape."""
-    match shape:
-        case "column":
-            return FromColumn(_read_column(inner, "column"), _read_take(inner, target, per_line))
-        case "expr":
-            return _read_expression(inner, _read_take(inner, target, per_line))
-        case "file_name":
-            return _read_pattern(inner)
-        case "join":
-            return _read_join(inner)
-    value = inner.text("const", "")
-    if isinstance(inner.value("const"), str) and not value.strip():
-        inner.wrong("const", "a text that is not empty")
-    return Constant(value)
-
-
-def _read_column(table: Table, key: str) -> str:
-    """Read a column's name."""
-    name = table.text(key, "", _COLUMN).strip()
-    if not name and isinstance(table.value(key), str):
-        table.wrong(key, _COLUMN)
+def _read_preset(table: Table) -> str:
+    """Read the name of a shipped mapping, "" for none."""
+    name = table.text("preset", "", "the name of a preset")
+    if not isinstance(table.value("preset"), str):
+        return ""
+    known = presets.names()
+    if name not in known:
+        table.wrong("preset", f"one of {', '.join(known)}", nearest(name, known))
+        return ""
     return name
 
 
-def _read_take(inner: Table, target: Target, per_line: bool) -> Take:  # noqa: FBT001
-    """Read how several rows of one transaction become one value."""
-    summed = target.kind in {"money", "count"}
-    if inner.has("take") and not per_line:
-        inner.complain("take", 'only feeds with rows = "per-line" can say take')
-    choices = ("sum", "first") if summed else ("first",)
-    return cast("Take", inner.choice("take", choices, "sum" if summed and per_line else "first"))
+def _read_name(table: Table) -> str:
+    """Read the feed's name."""
+    name = table.text("name", "")
+    if not table.has("name"):
+        table.missing("name", 'a name, such as "sales"')
+    elif isinstance(table.value("name"), str) and not FEED_NAME.fullmatch(name):
+        table.wrong("name", "up to 64 letters, digits, - and _")
+    return name
 
 
-def _read_expression(inner: Table, take: Take) -> Source:
-    """Read { expr = "..." }."""
-    text = inner.text("expr", "", 'an expression such as "Quantity * Price"')
-    if not isinstance(inner.value("expr"), str):
-        return Constant("")
-    parsed = expression.parse(text)
-    if isinstance(parsed, expression.Mistake):
-        inner.complain("expr", f"{show(text)}, character {parsed.position}: {parsed.text}")
-        return Constant("")
-    return Computed(text, parsed.tree, parsed.columns, take)
+def _read_key(table: Table) -> tuple[str, ...]:
+    """Read what makes a transaction the same one."""
+    if not table.has("key"):
+        return KEY
+    key = table.texts("key", f"a list of some of {', '.join(KEY_PARTS)}")
+    for part in key:
+        if part not in KEY_PARTS:
+            listed = ", ".join(KEY_PARTS)
+            hint = nearest(part, KEY_PARTS)
+            table.complain("key", f"found {show(part)}; expected some of {listed}{hint}")
+        elif key.count(part) > 1:
+            table.complain("key", f"found {show(part)} twice; expected it once")
+            break
+    if key and "transaction_id" not in key:
+        table.complain("key", "transaction_id is missing; it is part of every key")
+    return key
 
 
-def _read_pattern(inner: Table) -> Source:
-    """Read { file_name = "..." }."""
-    pattern = inner.text("file_name", "", "a regular expression with one group")
-    if not isinstance(inner.value("file_name"), str):
-        return Constant("")
-    try:
-        groups = re.compile(pattern).groups
-    except re.error as wrong:
-        where = "" if wrong.pos is None else f", character {wrong.pos + 1}"
-        inner.complain("file_name", f"{show(pattern)}{where}: {wrong.msg}")
-        return Constant("")
-    if groups != 1:
-        inner.wrong("file_name", f"one group in parentheses, not {groups or 'none'}")
-    return FromFileName(pattern)
+def _read_day_start(table: Table) -> int:
+    """Read when a business day begins, in minutes after midnight."""
+    written = table.text("day_starts_at", "00:00", 'a time such as "04:00"')
+    found = _TIME.fullmatch(written)
+    if found is None:
+        table.wrong("day_starts_at", 'a time such as "04:00"')
+        return 0
+    return int(found[1]) * 60 + int(found[2])
 
 
-def _read_join(inner: Table) -> Source:
-    """Read { join = [...], with = "-" }."""
-    columns = inner.texts("join", "a list of two or more columns, none of them empty")
-    if len(columns) == 1:
-        inner.complain("join", "found one column; expected a list of two or more")
-    return Joined(tuple(column.strip() for column in columns), inner.text("with", "-"))
+def _read_words(table: Table) -> dict[str, Any]:
+    """Read the settings that are one of several words."""
+    return {key: table.choice(key, words, words[0]) for key, words in _WORDS.items()}
 
 
-def _read_sold_at(table: Table) -> Source:
-    """Read { date = ..., time = ..., format = ..., zone = ... }."""
-    if not isinstance(table.value("sold_at"), Mapping):
-        table.wrong("sold_at", _SOLD_AT)
-        return Constant("")
-    inner = table.table("sold_at")
-    if not inner.has("date"):
-        inner.missing("date", _COLUMN)
-    date = _read_column(inner, "date")
-    time = _read_column(inner, "time") if inner.has("time") else ""
-    written = inner.texts("format", 'a date format such as "D/M/YYYY HH:mm", or a list of them')
-    for one in written:
-        complaint = formats.check(one)
-        if complaint is None and time and not formats.has_time(one):
-            complaint = "the hour is missing (HH), though `time` names a column"
-        if complaint:
-            inner.complain("format", f"{show(one)}: {complaint}")
-    zone = inner.text("zone", "")
-    if zone and not is_zone(zone):
-        inner.wrong("zone", 'a zone such as "Europe/Paris"', nearest_zone(zone))
-    inner.end()
-    return SoldAt(date, time, written, zone)
+def _read_complete(table: Table) -> Literal["", "day", "all"]:
+    """Read what a file holds the whole of: days of transactions, or a master."""
+    is_master = table.value("table") in FILLED[1:]
+    choices = ("", "all") if is_master else ("", "day")
+    return cast('Literal["", "day", "all"]', table.choice("complete", choices, ""))
+
+
+def _read_tables(table: Table, feed: Feed) -> Feed:
+    """Read the tables that depend on what the feed fills."""
+    sources, where = read_map(table, feed)
+    numbered = False
+    if feed.table == "transactions" and "transaction_id" in sources:
+        value = table.table("map").value("transaction_id")
+        numbered = isinstance(value, Mapping) and value.get("number_repeats") is True
+    return replace(
+        feed,
+        sources=sources,
+        where=where,
+        number_repeats=numbered,
+        sections=read_sections(table, feed),
+        controls=read_controls(table, feed),
+    )
+
+
+def _check_table(table: Table, feed: Feed) -> None:
+    """Complain of what only transactions have."""
+    if feed.table == "transactions":
+        if feed.number_repeats and feed.is_grouped:
+            table.complain(
+                "map.transaction_id.number_repeats",
+                'found with grouped records; expected rows = "per-transaction"',
+            )
+        return
+    for key in _OF_TRANSACTIONS:
+        if table.has(key):
+            table.complain(key, f'found with table = "{feed.table}"; only transactions have it')
+
+
+def _check_needs(table: Table, feed: Feed) -> None:
+    """Complain of settings of transactions that need a target which is not mapped."""
+    if feed.table != "transactions":
+        return
+    needs = {
+        "signs": ("kind",) if feed.signs == "by-kind" else (),
+        "older": ("as_of",) if feed.older == "ignore" else (),
+        "key": tuple(part for part in feed.key if part in KEY_PARTS and part not in _FOLLOWS),
+    }
+    told = required_targets(feed)  # which are complained of already
+    for key, needed in needs.items():
+        missing = [name for name in needed if name not in feed.sources and name not in told]
+        if missing and table.has(key) and table.value("map") is not None:
+            table.complain(key, f"needs {missing[0]} in [feeds.map], which is missing")

@@ -12,13 +12,16 @@ from typing import Any, Literal
 
 FAULTS_KEPT = 100  # as many as a receipt lists
 
-Outcome = Literal["imported", "rejected", "duplicate", "unclaimed"]
-ColumnKind = Literal["text", "money", "count", "instant", "day", "flag"]
+Outcome = Literal["imported", "rejected", "duplicate", "unclaimed", "held"]
+ColumnKind = Literal["text", "money", "count", "milli", "instant", "day", "flag"]
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column of a business table. money: integer minor units. instant: ISO 8601 text."""
+    """One column of a business table.
+
+    money: integer minor units. milli: thousandths. instant, day: ISO 8601 text. flag: 0 or 1.
+    """
 
     name: str
     kind: ColumnKind
@@ -26,14 +29,16 @@ class Column:
     required: bool = False
 
 
-# `customer` comes first in every key and is not mapped; provenance columns are added by store.
+# Every table below is keyed by `customer` and its key columns; `customer` and the provenance
+# columns (arrival_seq, delivery, line, extra, gone_in) are added by store. Amounts are integers
+# in the currency's minor unit; milli: thousandths. Only key columns can never be empty.
 TRANSACTIONS: tuple[Column, ...] = (
     Column("location_id", "text", key=True, required=True),
     Column("transaction_id", "text", key=True, required=True),
     Column("sold_at", "instant"),  # local time with offset; midnight where has_time is 0
     Column("business_date", "day"),
     Column("has_time", "flag"),
-    Column("kind", "text"),  # sale | refund
+    Column("kind", "text"),  # sale | refund | void | exchange
     Column("total_minor", "money", required=True),
     Column("currency", "text"),
     Column("net_minor", "money"),
@@ -46,7 +51,123 @@ TRANSACTIONS: tuple[Column, ...] = (
     Column("shopper_id", "text"),
     Column("receipt_number", "text"),
     Column("tender", "text"),
+    Column("shipping_minor", "money"),
+    Column("service_charge_minor", "money"),
+    Column("refunded_minor", "money"),  # given back later, as a column of the sale
+    Column("original_transaction_id", "text"),  # what a refund refers to
+    Column("status", "text"),
+    Column("channel", "text"),
+    Column("as_of", "instant"),  # when the till wrote this state of it
 )
+
+# Lines, tenders and taxes are numbered within their transaction, from 1, in the file's order.
+_OF_A_TRANSACTION = (
+    Column("location_id", "text", key=True, required=True),
+    Column("transaction_id", "text", key=True, required=True),
+)
+LINE_ITEMS: tuple[Column, ...] = (
+    *_OF_A_TRANSACTION,
+    Column("line_number", "count", key=True, required=True),
+    Column("product_id", "text"),
+    Column("sku", "text"),
+    Column("barcode", "text"),
+    Column("description", "text"),
+    Column("category", "text"),
+    Column("variant", "text"),
+    Column("quantity_milli", "milli"),
+    Column("unit_price_minor", "money"),
+    Column("discount_minor", "money"),
+    Column("net_minor", "money"),
+    Column("tax_minor", "money"),
+    Column("amount_minor", "money"),
+    Column("kind", "text"),
+    Column("note", "text"),
+)
+TENDERS: tuple[Column, ...] = (
+    *_OF_A_TRANSACTION,
+    Column("tender_number", "count", key=True, required=True),
+    Column("method", "text"),
+    Column("amount_minor", "money"),
+    Column("tip_minor", "money"),
+    Column("refunded_minor", "money"),
+    Column("card_brand", "text"),
+    Column("card_last4", "text"),
+    Column("reference", "text"),
+    Column("status", "text"),
+    Column("paid_at", "instant"),
+)
+TAXES: tuple[Column, ...] = (
+    *_OF_A_TRANSACTION,
+    Column("tax_number", "count", key=True, required=True),
+    Column("name", "text"),
+    Column("rate_milli", "milli"),  # thousandths of a percent
+    Column("taxable_minor", "money"),
+    Column("amount_minor", "money"),
+)
+PRODUCTS: tuple[Column, ...] = (
+    Column("product_id", "text", key=True, required=True),
+    Column("sku", "text"),
+    Column("barcode", "text"),
+    Column("name", "text"),
+    Column("description", "text"),
+    Column("category", "text"),
+    Column("brand", "text"),
+    Column("unit", "text"),
+    Column("price_minor", "money"),
+    Column("cost_minor", "money"),
+    Column("tax_name", "text"),
+    Column("status", "text"),
+)
+SHOPPERS: tuple[Column, ...] = (
+    Column("shopper_id", "text", key=True, required=True),
+    Column("name", "text"),
+    Column("first_name", "text"),
+    Column("last_name", "text"),
+    Column("company", "text"),
+    Column("email", "text"),
+    Column("phone", "text"),
+    Column("address", "text"),
+    Column("postcode", "text"),
+    Column("city", "text"),
+    Column("region", "text"),
+    Column("country", "text"),
+    Column("birth_date", "day"),
+    Column("joined_on", "day"),
+    Column("loyalty_id", "text"),
+    Column("shopper_group", "text"),
+)
+STOCK_LEVELS: tuple[Column, ...] = (
+    Column("location_id", "text", key=True, required=True),
+    Column("product_id", "text", key=True, required=True),
+    Column("quantity_milli", "milli"),
+    Column("reserved_milli", "milli"),
+    Column("counted_at", "instant"),
+)
+LOCATIONS: tuple[Column, ...] = (
+    Column("location_id", "text", key=True, required=True),
+    Column("name", "text"),
+    Column("address", "text"),
+    Column("postcode", "text"),
+    Column("city", "text"),
+    Column("region", "text"),
+    Column("country", "text"),
+    Column("phone", "text"),
+    Column("zone", "text"),
+    Column("currency", "text"),
+    Column("status", "text"),
+)
+TABLES: dict[str, tuple[Column, ...]] = {
+    "transactions": TRANSACTIONS,
+    "line_items": LINE_ITEMS,
+    "tenders": TENDERS,
+    "taxes": TAXES,
+    "products": PRODUCTS,
+    "shoppers": SHOPPERS,
+    "stock_levels": STOCK_LEVELS,
+    "locations": LOCATIONS,
+}
+# What a transaction has several of.
+CHILDREN = ("line_items", "tenders", "taxes")
 
 # Currencies whose minor unit is not a hundredth. Source: ISO 4217 table A.1.
 MINOR_DIGITS: dict[str, int] = {
@@ -102,13 +223,17 @@ class Fault:
 class Counts:
     """What one run did. read = records in the file, header and blank lines not counted.
 
-    read = rejected + repeated + good records. transactions = inserted + updated + unchanged
+    read = skipped + rejected + repeated + good records. skipped: left out by the mapping's `skip`
+    and `only`. transactions (of a master file: its rows) = inserted + updated + unchanged
     + superseded (where a newer delivery already wrote that key).
     repeated: records overtaken by a later record with the same key in the same file
-    (per-transaction shape only).
+    (per-transaction shape only). gone: rows marked as gone, because the file claims to be
+    complete and has them no longer. removed: rows that only the former mapping had made, which
+    a replay took away.
     """
 
     read: int = 0
+    skipped: int = 0
     rejected: int = 0
     repeated: int = 0
     transactions: int = 0
@@ -117,6 +242,8 @@ class Counts:
     unchanged: int = 0
     superseded: int = 0
     refunds: int = 0
+    gone: int = 0
+    removed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +254,10 @@ class Report:
     faults: the first FAULTS_KEPT; fault_count: all, warnings not counted.
     warning_counts: code -> how often. sold_from, sold_to: first and last `sold_at`.
     lane: which reader's figures were booked.
+    table: what the feed fills. child_rows: child table -> rows booked in it.
+    sandbox: booked into sandbox.db. backfill: a historical load, of which no alert is raised.
+    masked: card numbers that were masked in the kept bytes. masked_path: where the worker put the
+    masked copy that is to be kept instead of the delivery's bytes, "" if none.
     """
 
     delivery: str
@@ -149,6 +280,12 @@ class Report:
     warning_counts: dict[str, int] = field(default_factory=dict)
     lane: Literal["fast", "careful", ""] = ""
     took_ms: int = 0
+    table: str = "transactions"
+    child_rows: dict[str, int] = field(default_factory=dict)
+    sandbox: bool = False
+    backfill: bool = False
+    masked: int = 0
+    masked_path: str = ""
 
     def to_json(self) -> str:
         """Return one line of JSON."""
@@ -172,6 +309,15 @@ class Job:
     zone, currency: the customer's. same_as: sha256 of the latest import of the same name in
     the same feed with nothing imported since, and the same fingerprint; if the bytes hash to
     it, the outcome is "duplicate". data_path: data.db.
+    sandbox_path: sandbox.db; "" if all is live. live_locations: where sandbox_path is given, the
+    locations whose rows go to data.db all the same.
+    locations: id -> {"zone", "currency", "aliases"} as the customer's file has them.
+    shares_transactions: other feeds of this customer fill transactions as well.
+    companion_path: bytes of the file that `Control.companion` names, "" if there is none.
+    accepts_controls: an operator has released the file although its control figures differ.
+    replay: {} or {"first": bool, "last": bool, "seqs": [arrival_seq, ...]}: this run is part of a
+    replay of these deliveries, see `store`; only the first has `seqs`. "sandbox_path": in which the
+    first and the last begin and end it, also where their rows are all live.
     """
 
     delivery: str
@@ -190,6 +336,16 @@ class Job:
     max_record_bytes: int
     memory_bytes: int
     threads: int
+    sandbox_path: str = ""
+    live_locations: tuple[str, ...] = ()
+    locations: dict[str, dict[str, Any]] = field(default_factory=dict)
+    shares_transactions: bool = False
+    card_data: Literal["refuse", "mask"] = "refuse"
+    max_unpacked_bytes: int = 4 * 1024**3
+    max_unpack_ratio: int = 200
+    companion_path: str = ""
+    accepts_controls: bool = False
+    replay: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """Return one line of JSON."""

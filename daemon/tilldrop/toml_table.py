@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 Complain = Callable[[str, str], None]
 
@@ -70,7 +70,7 @@ class Table:
         self._asked[key] = None
         return key in self._raw
 
-    def keys(self) -> tuple[str, ...]:
+    def names(self) -> tuple[str, ...]:
         """Return the keys that are there."""
         return tuple(self._raw)
 
@@ -166,10 +166,15 @@ class Table:
         """Wrap a table that stands somewhere below this one; its complaints count here too."""
         return Table(raw, self.complain, key)
 
-    def end(self) -> None:
-        """Complain of every key that nobody asked for."""
+    def end(self, elsewhere: Collection[str] = (), place: str = "") -> None:
+        """Complain of every key that nobody asked for.
+
+        elsewhere: keys that would be right in `place`.
+        """
         for key in self._raw:
-            if key not in self._asked:
+            if key not in self._asked and key in elsewhere:
+                self.complain(key, f"unknown key here; it belongs to {place}")
+            elif key not in self._asked:
                 hint = nearest(key, self._asked)
                 known = "" if hint else "; known are " + ", ".join(self._asked)
                 self.complain(key, f"unknown key{hint}{known}")

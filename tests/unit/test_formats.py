@@ -18,6 +18,8 @@ from tilldrop.formats import NAMED, check, has_time, tokens
         "YYYY-MM-DDTHH:mm:ss.fffZ",
         "DD-MMM-YYYY hh:mm a",
         "M/D/YY h:mma Z",
+        "D/M/YYYY H:m:s",
+        "DD-MMM-YYYY hh:mm a z",
         "YYYY年M月D日",
     ],
 )
@@ -41,6 +43,9 @@ def test_sound_format_is_accepted(written: str) -> None:
         ("DD.MM.YYYY HH:mm.fff", "the fraction needs the second"),
         ("DD.MM.YYYY hh:mm", "need a (AM or PM)"),
         ("DD.MM.YYYY HH:mm a", "goes with hh or h"),
+        ("DD.MM.YYYY z HH:mm", "the zone (z) stands last"),
+        ("DD.MM.YYYY HH:mmZ z", "the offset stands there twice"),
+        ("DD.MM.YYYY H:ms", "m and s need something between them"),
         ("DMYYYY", "D and M need something between them"),
         ("YYYYMD", "M and D need something between them"),
         ("DD.M20YY", "M and 20 need something between them"),

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from tests.unit.test_bulk import FEED, KEY
-from tilldrop import cli, config, formats, guide, hostkeys, receipts
+from tilldrop import cli, config, formats, guide_feeds, hostkeys, presets, receipt_words
 from tilldrop.customers import Customers
 from tilldrop.delivery import State
 from tilldrop.errors import HomeUnusable, UsageWrong
@@ -24,6 +24,45 @@ from tilldrop.mapping_toml import read_feed
 if TYPE_CHECKING:
     from tilldrop.mapping import Feed
 
+EVERYTHING = r"""
+name = "all"
+files = "shop-1/x.csv"
+rows = "mixed"
+signs = "by-kind"
+complete = "day"
+skip = { Status = ["Void", ""] }
+only = { Type = "Sale" }
+[read]
+widths = [3, 4]
+header_line = 0
+optional = ["Tip"]
+[columns]
+price = { lookup = "products.price", by = "Item" }
+cost = { sql = "price || Extra" }
+[map]
+location_id = { folder = '-(.)' }
+transaction_id = { column = "No", match = '(.*)' }
+total = { expr = "cost * Quantity", empty = "0" }
+tip = { column = "Tip", default = "0" }
+sold_at.file_name = '([0-9]+)'
+sold_at.time = ["H", "M"]
+sold_at.format = "YYYYMMDD H:mm"
+sold_at.zone.column = "Z"
+as_of = { date = "Day", format = "epoch" }
+tender = { first_of = ["Card", "Cash"], values = { visa = "card" } }
+operator_id = { const = "x" }
+kind = { column = "Type", values = { return = "refund" }, default = "sale" }
+register_id = { preamble = 'Till (.)' }
+[map.where]
+"Line Type" = "Sale"
+[[taxes]]
+repeat = 2
+amount = "Tax {n}"
+[control]
+records = { line = '^T(.*)' }
+total = { file_name = '(.)' }
+transactions = { companion = "{stem}.ctl", match = '(.)' }
+"""
 LINES = """
 name = "lines"
 files = ["lines-*.csv", "daily/*.csv"]
@@ -153,7 +192,7 @@ def test_tells_how_that_customer_logs_in(
 
 
 def test_every_column_that_the_mapping_reads_is_told_once() -> None:
-    told = guide.told(feed(LINES))
+    told = guide_feeds.told(feed(LINES))
     assert [column.name for column in told.columns] == [
         "Date",
         "Till",
@@ -163,12 +202,99 @@ def test_every_column_that_the_mapping_reads_is_told_once() -> None:
         "Time",
         "Paid|by <b>",
     ]
-    needed = {column.name for column in told.columns if column.needed}
-    assert needed == {"Date", "Till", "No", "Quantity", "Unit Price", "Time"}
+    assert {column.name: column.needed for column in told.columns} == {
+        **dict.fromkeys(("Date", "Till", "No"), guide_feeds.YES),
+        **dict.fromkeys(("Quantity", "Unit Price", "Time"), guide_feeds.ONCE),
+        "Paid|by <b>": guide_feeds.NO,
+    }
     assert (told.delimiter, told.decimal, told.thousands) == ("semicolon", "comma", "point")
     assert told.encoding == "Windows-1252 (ANSI)"
-    assert told.per_line
-    assert told.from_name == ("the shop is taken from the file's name",)
+    assert "one for each item sold" in told.rows
+    assert told.notes == ("The shop is taken from the file's name.",)
+
+
+def test_whatever_a_mapping_says_is_told_by_the_columns_of_the_file() -> None:
+    told = guide_feeds.told(feed(EVERYTHING))
+    assert {column.name for column in told.columns} == {
+        *("No", "Item", "Extra", "Quantity", "Tip", "H", "M", "Z", "Day", "Card", "Cash"),
+        *("Line Type", "Tax 1", "Tax 2", "Status", "Type"),
+    }
+    needs = {column.name: column.needed for column in told.columns}
+    assert (needs["No"], needs["Tip"], needs["H"]) == ("yes", "may be missing", guide_feeds.ONCE)
+    assert told.delimiter == "nothing; they are 3, 4 characters wide"
+    assert told.header == ""
+    assert told.notes == (
+        "The shop is taken from the folder it is put into.",
+        "When it was sold is taken from the file's name.",
+        "The till is taken from the lines above the column names.",
+        "Rows are left out where `Status` is `Void` or empty.",
+        "Rows are taken only where `Type` is `Sale`.",
+        "Amounts of a refund are written without a minus.",
+        "Each file holds whole days: what a later file of a day lacks counts as cancelled.",
+        "The number of rows is compared with the one that the file declares.",
+        "The number of transactions is compared with the file `{stem}.ctl`, sent beside it.",
+        "The sum of all totals is compared with the one in the file's name.",
+    )
+
+
+STOCK = """
+name = "stock"
+files = "stock*.zip"
+table = "stock_levels"
+complete = "all"
+[read]
+header_line = "find"
+delimiter = "blanks"
+member = "*.txt"
+sheet = "Stock"
+[map]
+location_id = "Shop"
+product_id = "Item"
+quantity = "On hand"
+"""
+
+
+def test_master_file_is_told_by_what_it_holds() -> None:
+    told = guide_feeds.told(feed(STOCK))
+    assert told.delimiter == "one or more blanks"
+    assert told.header == "in the first line that has all of those below"
+    assert told.rows == "one for each product in each shop"
+    assert [column.meanings for column in told.columns] == [
+        ("the shop",),
+        ("the product",),
+        ("the quantity",),
+    ]
+    assert told.notes == (
+        "The sheet `Stock` is read.",
+        "Of a packed file, `*.txt` is read.",
+        "Each file holds everything: what a later file lacks counts as gone.",
+    )
+
+
+def test_workbook_is_told_without_character_set(home: Path) -> None:
+    path = home / "config" / "customers" / "bakery.toml"
+    text, _ = write(home)
+    assert "| Character set |" in text
+    path.write_text(path.read_text().replace("sales*.csv", "sales*.xlsx"))
+    text, _ = write(home)
+    assert "| Character set |" not in text
+    assert "| Kind | workbook |" in text
+
+
+@pytest.mark.parametrize("name", presets.names())
+def test_feed_that_is_a_preset_is_told(home: Path, name: str) -> None:
+    path = home / "config" / "customers" / "bakery.toml"
+    settings = 'zone = "Europe/Dublin"\ncurrency = "EUR"\n'
+    path.write_text(f'{settings}[[feeds]]\nname = "a"\nfiles = "*.csv"\npreset = "{name}"\n')
+    text, _ = write(home)
+    told = guide_feeds.told(config.load(home).customers["bakery"].feeds[0])
+    assert told.columns
+    for column in told.columns:
+        assert f"| {guide_feeds.code(column.name)} | " in text
+
+
+def test_every_letter_of_a_date_format_has_an_example() -> None:
+    assert set(guide_feeds._EXAMPLES) >= set(formats._ROLES)
 
 
 @pytest.mark.parametrize(
@@ -183,7 +309,7 @@ def test_every_column_that_the_mapping_reads_is_told_once() -> None:
     ],
 )
 def test_example_of_a_date_is_read_by_the_importer_as_that_instant(written: str) -> None:
-    shown = guide.example(written).split("`")[1]
+    shown = guide_feeds.example(written).split("`")[1]
     found = read_moment(shown, (written,))
     assert found is not None
     assert found.local.date() == date(2026, 3, 14)
@@ -203,8 +329,8 @@ def test_markup_in_a_column_name_stays_text(home: Path) -> None:
 def test_every_verdict_of_a_receipt_is_explained(home: Path) -> None:
     text, _ = write(home)
     unfinished = {State.RECEIVING, State.WAITING, State.ARRIVED, State.IMPORTING}
-    verdicts = {said for state, said in receipts._VERDICTS.items() if state not in unfinished}
-    for said in (*verdicts, receipts._ACCEPTED_WITH_FAULTS):
+    verdicts = {said for state, said in receipt_words.VERDICTS.items() if state not in unfinished}
+    for said in (*verdicts, receipt_words.ACCEPTED_WITH_FAULTS):
         assert f"| `{said}` |" in text
 
 

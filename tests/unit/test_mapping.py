@@ -1,152 +1,55 @@
-"""Feeds: read from TOML, matched by name, carried as JSON, told apart by fingerprint."""
+"""Feeds: matched by name, carried as JSON, told apart by fingerprint; what each needs."""
 
 from __future__ import annotations
 
 import json
-import tomllib
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.unit.feeds import feed_text, read
+from tilldrop import sources
 from tilldrop.mapping import (
-    Computed,
-    Constant,
+    Control,
     Feed,
-    FromColumn,
-    FromFileName,
-    Joined,
     Reading,
-    SoldAt,
-    Source,
+    Section,
+    columns_needed,
     feed_from_json,
     feed_to_json,
     fingerprint,
+    is_plain,
     match_feed,
+    settled_header,
     targets,
 )
-from tilldrop.mapping_toml import read_feed
-from tilldrop.rows import TRANSACTIONS
-
-FEED = """
-name = "sales"
-files = "sales*.csv"
-{feed}
-[read]
-{read}
-[map]
-location_id = "Branch"
-transaction_id = "Id"
-{total}
-sold_at = {{ date = "Date", format = "D/M/YYYY" }}
-{more}
-"""
-
-
-def feed_text(
-    feed: str = "", read: str = "", total: str = 'total = "Total"', more: str = ""
-) -> str:
-    return FEED.format(feed=feed, read=read, total=total, more=more)
-
-
-def read(text: str) -> Feed:
-    complaints: list[tuple[str, str]] = []
-    feed = read_feed(tomllib.loads(text), lambda key, what: complaints.append((key, what)))
-    assert not complaints
-    assert feed
-    return feed
-
-
-def source(line: str, rows: str = "per-transaction") -> Source:
-    """Read one line of [map] that stands for the target it names."""
-    target = line.partition(" ")[0]
-    lines = {
-        "location_id": 'location_id = "L"',
-        "transaction_id": 'transaction_id = "T"',
-        "total": 'total = "A"',
-        "sold_at": 'sold_at = { date = "D", format = "iso" }',
-    }
-    lines[target] = line
-    head = f'name = "a"\nfiles = "*"\nrows = "{rows}"\n[map]\n'
-    return read(head + "\n".join(lines.values())).sources[target]
-
-
-def test_what_is_not_said_has_its_default() -> None:
-    feed = read(feed_text())
-    assert feed == Feed(
-        name="sales",
-        files=("sales*.csv",),
-        rows="per-transaction",
-        max_fault_share=0.10,
-        reading=Reading(),
-        sources={
-            "location_id": FromColumn("Branch"),
-            "transaction_id": FromColumn("Id"),
-            "total": FromColumn("Total"),
-            "sold_at": SoldAt("Date", "", ("D/M/YYYY",), ""),
-        },
-    )
-
-
-def test_reading_takes_every_setting() -> None:
-    written = (
-        'encoding = "cp1252"\ndelimiter = "TAB"\nquote = ""\nheader_line = 0\n'
-        'decimal = ","\nthousands = " "'
-    )
-    assert read(feed_text(read=written)).reading == Reading("cp1252", "\t", "", 0, ",", " ")
-
-
-@pytest.mark.parametrize(
-    ("line", "made"),
-    [
-        ('location_id = "  Branch "', FromColumn("Branch")),
-        ('location_id = { column = "Branch" }', FromColumn("Branch")),
-        ('location_id = { const = "12" }', Constant("12")),
-        (r"location_id = { file_name = 'store-(\d+)' }", FromFileName(r"store-(\d+)")),
-        ('transaction_id = { join = ["D", "T"] }', Joined(("D", "T"), "-")),
-        ('transaction_id = { join = ["D", "T"], with = "" }', Joined(("D", "T"), "")),
-        (
-            'sold_at = { date = "D", time = "T", format = ["iso", "D/M/YY H:mm"], zone = "UTC" }',
-            SoldAt("D", "T", ("iso", "D/M/YY H:mm"), "UTC"),
-        ),
-    ],
+from tilldrop.rows import TABLES
+from tilldrop.sources import (
+    Constant,
+    FirstOf,
+    FromColumn,
+    FromFileName,
+    FromFolder,
+    FromPreamble,
+    Joined,
+    Lookup,
+    Refined,
+    Sql,
+    When,
 )
-def test_source_in_toml_becomes_this(line: str, made: Source) -> None:
-    assert source(line) == made
 
 
-@pytest.mark.parametrize(
-    ("line", "rows", "take"),
-    [
-        ('total = "A"', "per-line", "sum"),
-        ('total = { column = "A", take = "first" }', "per-line", "first"),
-        ('total = { expr = "A * B" }', "per-line", "sum"),
-        ('total = { expr = "A * B", take = "first" }', "per-line", "first"),
-        ('item_count = "N"', "per-line", "sum"),
-        ('tender = "P"', "per-line", "first"),
-        ('tender = { column = "P", take = "first" }', "per-line", "first"),
-        ('total = "A"', "per-transaction", "first"),
-        ('total = { expr = "A * B" }', "per-transaction", "first"),
-    ],
-)
-def test_rows_of_one_transaction_are_joined_like_this(line: str, rows: str, take: str) -> None:
-    made = source(line, rows)
-    assert isinstance(made, FromColumn | Computed)
-    assert made.take == take
+@pytest.mark.parametrize("table", TABLES)
+def test_every_target_fills_a_column_that_exists(table: str) -> None:
+    known = {column.name for column in TABLES[table]}
+    assert {target.column for target in targets(table).values()} <= known
 
 
-def test_expression_brings_its_tree_and_columns() -> None:
-    made = source('total = { expr = "Qty * [Unit Price]" }')
-    assert isinstance(made, Computed)
-    assert made.columns == ("Qty", "Unit Price")
-    assert made.tree == ("*", ("column", "Qty"), ("column", "Unit Price"))
-
-
-def test_every_target_fills_a_column_that_exists() -> None:
-    assert {target.column for target in targets().values()} <= {
-        column.name for column in TRANSACTIONS
-    }
+@pytest.mark.parametrize("table", TABLES)
+def test_no_target_is_called_like_a_setting(table: str) -> None:
+    assert not {"where", "repeat", "once"} & targets(table).keys()
 
 
 def test_total_is_written_without_the_word_minor() -> None:
@@ -186,28 +89,43 @@ def test_first_feed_that_takes_a_name_gets_it() -> None:
 
 
 TEXTS = st.text('ab"\\é\n\0 ', max_size=12)
-TAKES = st.sampled_from(["sum", "first"])
-SOURCES = st.one_of(
-    st.builds(FromColumn, TEXTS, TAKES),
+SEVERAL = st.lists(TEXTS, max_size=3).map(tuple)
+CONDITIONS = st.dictionaries(TEXTS, SEVERAL, max_size=2)
+EXPRESSIONS = st.sampled_from(["A", "A - -A", "Qty * ([Unit Price] - 0.5)"])
+PLAIN_SOURCES = st.one_of(
+    st.builds(FromColumn),
+    st.builds(FirstOf, SEVERAL),
     st.builds(Constant, TEXTS),
     st.builds(FromFileName, TEXTS),
-    st.builds(Joined, st.lists(TEXTS).map(tuple), TEXTS),
-    st.builds(SoldAt, TEXTS, TEXTS, st.lists(TEXTS).map(tuple), TEXTS),
-    st.just(source('total = { expr = "Qty * ([Unit Price] - 0.5)" }', "per-line")),
+    st.builds(FromFolder, TEXTS),
+    st.builds(FromPreamble, TEXTS),
+    st.builds(Joined, SEVERAL, TEXTS),
+    st.builds(
+        sources.compute, EXPRESSIONS, st.sampled_from(["sum", "first"]), empty_is_zero=st.booleans()
+    ),
+    st.from_type(When),
+)
+SOURCES = st.dictionaries(
+    TEXTS, st.one_of(PLAIN_SOURCES, st.builds(Refined, PLAIN_SOURCES, TEXTS)), max_size=4
 )
 FEEDS = st.builds(
     Feed,
-    name=TEXTS,
-    files=st.lists(TEXTS).map(tuple),
-    rows=st.sampled_from(["per-transaction", "per-line"]),
+    sources=SOURCES,
     max_fault_share=st.floats(0, 1),
-    reading=st.builds(Reading, TEXTS, TEXTS, TEXTS, st.integers(), TEXTS, TEXTS),
-    sources=st.dictionaries(TEXTS, SOURCES, max_size=4),
+    columns=st.dictionaries(TEXTS, st.builds(Lookup) | st.builds(Sql, TEXTS, SEVERAL), max_size=2),
+    where=CONDITIONS,
+    sections=st.lists(st.builds(Section, TEXTS, SOURCES, CONDITIONS), max_size=2).map(tuple),
+    controls=st.lists(st.builds(Control, TEXTS, TEXTS), max_size=2).map(tuple),
 )
 
 
 @given(FEEDS)
 def test_feed_survives_json(feed: Feed) -> None:
+    assert feed_from_json(json.loads(json.dumps(feed_to_json(feed)))) == feed
+
+
+def test_column_called_is_survives_json() -> None:
+    feed = replace(read(feed_text()), skip={"is": ("x",)}, columns={"is": Lookup("a", "b", "c")})
     assert feed_from_json(json.loads(json.dumps(feed_to_json(feed)))) == feed
 
 
@@ -228,6 +146,12 @@ def test_same_mapping_has_the_same_fingerprint() -> None:
         {"total": 'total = "Sum"'},
         {"total": 'total = { expr = "Total" }'},
         {"more": 'tax = "VAT"'},
+        {"more": 'tax = { column = "VAT", default = "0" }'},
+        {"feed": "skip = { A = 'x' }"},
+        {"feed": "history = true"},
+        {"read": "empty = 'NULL'"},
+        {"more": "[[taxes]]\namount = 'VAT'"},
+        {"more": "[control]\nrecords = { line = '(.)' }"},
     ],
     ids=str,
 )
@@ -251,31 +175,48 @@ def test_file_patterns_are_not_in_the_fingerprint() -> None:
     assert fingerprint(feed, "UTC", "EUR") == fingerprint(renamed, "UTC", "EUR")
 
 
-WORDS = """
-    name files rows read map total sold_at expr date format take column join const file_name
-    location_id encoding quote
-"""
-JUNK = st.recursive(
-    st.one_of(
-        st.text("aT(*/[\\é\n\0 ", max_size=5),
-        st.integers(-1, 9),
-        st.booleans(),
-        st.floats(-1, 2),
-    ),
-    lambda inner: st.one_of(
-        st.lists(inner, max_size=3),
-        st.dictionaries(st.sampled_from(WORDS.split()), inner, max_size=4),
-    ),
-    max_leaves=12,
-)
-
-
-@given(
-    st.dictionaries(
-        st.sampled_from(["name", "files", "rows", "read", "map", "max_fault_share"]), JUNK
+def test_whatever_a_feed_reads_is_needed_of_a_file() -> None:
+    feed = read(
+        feed_text(
+            feed='skip = { Status = "x" }',
+            read='fill_down = "Name"\noptional = ["tip"]',
+            total='total = { expr = "price * Qty" }',
+            more="""
+            tip = "Tip"
+            [columns]
+            price = { lookup = "products.price", by = "Item" }
+            [[taxes]]
+            repeat = 2
+            amount = "Tax {n}"
+            where = { Kind = "tax" }
+            """,
+        )
     )
+    assert set(columns_needed(feed)) == {
+        *("Branch", "Id", "Date", "Qty", "Item", "Status", "Name", "Kind", "Tax 1", "Tax 2")
+    }
+
+
+def test_column_goes_by_another_name_if_it_is_not_there_itself() -> None:
+    reading = Reading(other_names={"Discount": ("Discnt", "Disc")})
+    assert settled_header(("Id", "disc ", "Discnt"), reading) == ("Id", "disc ", "Discount")
+    assert settled_header(("Discnt", "Discount"), reading) == ("Discnt", "Discount")
+
+
+@pytest.mark.parametrize(
+    ("parts", "plain"),
+    [
+        ({}, True),
+        ({"read": 'delimiter = ";"\nencoding = "utf-16"'}, True),
+        ({"feed": 'rows = "per-line"'}, True),
+        ({"feed": "skip = { A = 'x' }"}, False),
+        ({"more": "tip = { column = 'Tip', default = '0' }"}, False),
+        ({"more": "[[taxes]]\namount = 'VAT'\nwhere = { A = 'x' }"}, False),
+    ],
+    ids=str,
 )
-def test_any_table_is_a_feed_or_complained_of(raw: dict[str, object]) -> None:
-    complaints: list[str] = []
-    feed = read_feed(raw, lambda key, what: complaints.append(f"{key}: {what}"))
-    assert (feed is None) == bool(complaints)
+def test_plain_feed_says_nothing_that_only_the_careful_lane_reads(
+    parts: dict[str, str],
+    plain: bool,  # noqa: FBT001
+) -> None:
+    assert is_plain(read(feed_text(**parts))) is plain

@@ -1,0 +1,133 @@
+"""What every column of our tables means, in words for the people who send the files.
+
+Owns the sentences of the mapping document. Promises one for every target of every table. Never
+reads or writes anything.
+"""
+
+from __future__ import annotations
+
+_LOCATION = "The store or branch, as your till names it"
+_TRANSACTION = "The number of the receipt or order; the same number again means a correction"
+
+MEANINGS: dict[str, dict[str, str]] = {
+    "transactions": {
+        "location_id": _LOCATION,
+        "transaction_id": _TRANSACTION,
+        "total": "What was paid in all, taxes included; negative for a refund",
+        "sold_at": "Date and time of the sale",
+        "business_date": "The day it counts for, where that is not the day of sale",
+        "kind": "Sale, refund, void or exchange",
+        "currency": "The currency code, such as EUR",
+        "net": "The total without taxes",
+        "tax": "All taxes of the sale",
+        "discount": "All discounts of the sale",
+        "tip": "The tip",
+        "item_count": "How many items were sold",
+        "register_id": "The till",
+        "operator_id": "The cashier",
+        "shopper_id": "The buyer, as in your customer file",
+        "receipt_number": "The printed number, where it is not the transaction's own",
+        "tender": "How it was paid, in one word",
+        "shipping": "What was charged for shipping",
+        "service_charge": "A service charge",
+        "refunded": "What was given back later, as a positive amount",
+        "original_transaction_id": "The sale that a refund belongs to",
+        "status": "The state of the order, as your system names it",
+        "channel": "Where it was sold: store, web, phone",
+        "as_of": "When your system last changed this sale",
+    },
+    "line_items": {
+        "product_id": "The product, as in your product file",
+        "sku": "The stock keeping unit",
+        "barcode": "The EAN or UPC",
+        "description": "The product's name on the receipt",
+        "category": "The product's group",
+        "variant": "Size, colour and the like",
+        "quantity": "How many, or how much by weight",
+        "unit_price": "The price of one",
+        "discount": "The discount on this line",
+        "net": "The line without taxes",
+        "tax": "The taxes of this line",
+        "amount": "What this line adds to the total",
+        "kind": "Sale or return, where lines differ",
+        "note": "A remark on the line",
+    },
+    "tenders": {
+        "method": "Cash, card, voucher, ...",
+        "amount": "What was paid this way",
+        "tip": "The part of it that is a tip",
+        "refunded": "What was given back this way, as a positive amount",
+        "card_brand": "Visa, Mastercard, ...",
+        "card_last4": "The card's last four digits, never more of them",
+        "reference": "The payment's number at the provider",
+        "status": "The state of the payment",
+        "paid_at": "Date and time of the payment",
+    },
+    "taxes": {
+        "name": "The tax's name",
+        "rate": "The rate in percent",
+        "taxable": "The amount that is taxed",
+        "amount": "The tax",
+    },
+    "products": {
+        "product_id": "The product's number, as the sales name it",
+        "sku": "The stock keeping unit",
+        "barcode": "The EAN or UPC",
+        "name": "The name",
+        "description": "A longer text",
+        "category": "The group",
+        "brand": "The brand or maker",
+        "unit": "Piece, kilogram, ...",
+        "price": "The price of one, taxes included",
+        "cost": "What one costs you",
+        "tax_name": "The tax that applies",
+        "status": "Active, discontinued, ...",
+    },
+    "shoppers": {
+        "shopper_id": "The buyer's number, as the sales name it",
+        "name": "The full name, where it is in one column",
+        "first_name": "The first name",
+        "last_name": "The last name",
+        "company": "The company",
+        "email": "The e-mail address",
+        "phone": "The telephone number",
+        "address": "Street and number",
+        "postcode": "The postcode",
+        "city": "The city",
+        "region": "State, county or canton",
+        "country": "The country",
+        "birth_date": "The date of birth",
+        "joined_on": "Customer since",
+        "loyalty_id": "The loyalty card's number",
+        "shopper_group": "The customer group",
+    },
+    "stock_levels": {
+        "location_id": _LOCATION,
+        "product_id": "The product, as in your product file",
+        "quantity": "How many are there",
+        "reserved": "How many of them are promised",
+        "counted_at": "When it was counted",
+    },
+    "locations": {
+        "location_id": _LOCATION,
+        "name": "The name",
+        "address": "Street and number",
+        "postcode": "The postcode",
+        "city": "The city",
+        "region": "State, county or canton",
+        "country": "The country",
+        "phone": "The telephone number",
+        "zone": "The time zone, such as Europe/Paris",
+        "currency": "The currency code, such as EUR",
+        "status": "Open, closed, ...",
+    },
+}
+
+# The file kinds, as the document and its reader call them.
+FILES: dict[str, str] = {
+    "transactions": "Sales: receipts, orders or their lines",
+    "products": "Product master",
+    "shoppers": "Customer master",
+    "stock_levels": "Stock levels",
+    "locations": "Stores",
+}
