@@ -1,12 +1,11 @@
 from __future__ import annotations
 
-import hashlib
 import tracemalloc
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tilldrop.importer.reading import prepare
+from tests.unit.readings import MAX_RECORD_BYTES, cleaned, make
 from tilldrop.importer.records import QuoteUnclosed, read_records
 from tilldrop.importer.stage import Clean
 from tilldrop.mapping import Reading
@@ -14,30 +13,6 @@ from tilldrop.rows import Fault
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-MAX_RECORD_BYTES = 1024**2
-
-
-def make(
-    folder: Path, raw: bytes, reading: Reading | None = None, limit: int = MAX_RECORD_BYTES
-) -> Clean | Fault:
-    path = folder / "delivery"
-    path.write_bytes(raw)
-    temp = folder / "temp"
-    temp.mkdir(exist_ok=True)
-    clean, sha256, size_bytes = prepare(path, reading or Reading(), temp, limit)
-    assert path.read_bytes() == raw
-    assert sha256 == hashlib.sha256(raw).hexdigest()
-    assert size_bytes == len(raw)
-    return clean
-
-
-def cleaned(
-    folder: Path, raw: bytes, reading: Reading | None = None, limit: int = MAX_RECORD_BYTES
-) -> Clean:
-    clean = make(folder, raw, reading, limit)
-    assert isinstance(clean, Clean), clean
-    return clean
 
 
 def test_clean_file_is_not_copied(tmp_path: Path) -> None:
@@ -113,7 +88,7 @@ def test_chunk_boundaries_change_nothing(tmp_path: Path, limit: int) -> None:
         (
             b"PK\x03\x04junk",
             "utf-8",
-            Fault("not-text", seen="it is a ZIP archive or an Excel workbook"),
+            Fault("unpack-failed", seen="it is damaged (File is not a zip file)"),
         ),
         (b"%PDF-1.7", "latin-1", Fault("not-text", seen="it is a PDF document")),
         (
