@@ -18,15 +18,16 @@ import sys
 import tempfile
 import time
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, cast
 
 import tilldrop
 from tests.bench.figures import record
 from tilldrop.importer import schema
-from tilldrop.mapping import Feed, FromColumn, Reading, SoldAt, feed_to_json
+from tilldrop.mapping import Feed, Reading, feed_to_json
 from tilldrop.rows import Counts, Job, Report
+from tilldrop.sources import FromColumn, When
 from tilldrop.sqlite import sqlite3
 
 ROWS = 1_000_000
@@ -55,7 +56,7 @@ FEED = Feed(
     max_fault_share=0.10,
     reading=Reading(),
     sources={
-        target: SoldAt(column, "", ("YYYY-MM-DD HH:mm:ss",), "")
+        target: When(column, (), ("YYYY-MM-DD HH:mm:ss",))
         if target == "sold_at"
         else FromColumn(column)
         for target, column in SOURCES.items()
@@ -66,11 +67,20 @@ TENDERS = ("cash", "card", "voucher", "transfer")
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A file, and what importing it must come to."""
+    """A file, what reads it, and what importing it must come to.
+
+    columns: the file's. key: of the table that the raw text goes to, and how many it has.
+    child_rows: child table -> rows.
+    """
 
     path: Path
     counts: Counts
     total_minor: int
+    keys: int
+    feed: Feed = FEED
+    columns: tuple[str, ...] = tuple(SOURCES.values())
+    key: tuple[str, ...] = ("Store", "Receipt")
+    child_rows: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +101,16 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="tilldrop-bench-") as name:
         folder = Path(name)
         sample = write_sample(folder, given.rows)
-        ours, theirs = [], []
-        for _ in range(given.rounds):
-            theirs.append(import_with_sqlite(folder, sample))
-            ours.append(import_with_worker(folder, sample))
-    _record(given.rows, ours, theirs)
+        measure("import", folder, sample, given.rounds)
+
+
+def measure(name: str, folder: Path, sample: Sample, rounds: int) -> None:
+    """Let both take turns, check every report, record ratios and medians."""
+    ours, theirs = [], []
+    for _ in range(rounds):
+        theirs.append(import_with_sqlite(folder, sample))
+        ours.append(import_with_worker(folder, sample))
+    _record(name, sample, ours, theirs)
 
 
 def write_sample(folder: Path, rows: int) -> Sample:
@@ -134,7 +149,7 @@ def write_sample(folder: Path, rows: int) -> Sample:
         transactions=good,
         inserted=good,
     )
-    return Sample(path, counts, sum(totals.values()))
+    return Sample(path, counts, sum(totals.values()), rows - counts.repeated)
 
 
 def import_with_worker(folder: Path, sample: Sample) -> Took:
@@ -153,7 +168,7 @@ def import_with_worker(folder: Path, sample: Sample) -> Took:
         stdin, stdout = cast("IO[bytes]", worker.stdin), cast("IO[bytes]", worker.stdout)
         assert "ready" in json.loads(stdout.readline())
         began = time.monotonic()
-        stdin.write(_job(sample.path, data_db, temp).to_json().encode() + b"\n")
+        stdin.write(_job(sample, data_db, temp).to_json().encode() + b"\n")
         stdin.flush()
         answer = json.loads(stdout.readline())
         report_s = time.monotonic() - began
@@ -167,13 +182,14 @@ def import_with_worker(folder: Path, sample: Sample) -> Took:
 def import_with_sqlite(folder: Path, sample: Sample) -> Took:
     """Import the raw text with the sqlite3 program; a later row of the same key wins there too."""
     data_db = _new_database(folder, "theirs.db")
-    columns = ", ".join(f'"{column}" TEXT' for column in SOURCES.values())
+    columns = ", ".join(f'"{column}" TEXT' for column in sample.columns)
+    key = ", ".join(f'"{column}"' for column in sample.key)
     script = f"""
 PRAGMA page_size = {schema.PAGE_BYTES};
 PRAGMA journal_mode = WAL;
 PRAGMA synchronous = FULL;
 PRAGMA cache_size = -{CACHE_KIB};
-CREATE TABLE raw ({columns}, PRIMARY KEY ("Store", "Receipt") ON CONFLICT REPLACE) WITHOUT ROWID;
+CREATE TABLE raw ({columns}, PRIMARY KEY ({key}) ON CONFLICT REPLACE) WITHOUT ROWID;
 .import --csv --skip 1 {sample.path} raw
 """
     os.sync()
@@ -186,22 +202,21 @@ CREATE TABLE raw ({columns}, PRIMARY KEY ("Store", "Receipt") ON CONFLICT REPLAC
         stdin.close()
         peak_mb = _reap(program)
         took_s = time.monotonic() - began
-    keys = sample.counts.read - sample.counts.repeated
-    assert _read(data_db, "SELECT count(*) FROM raw") == (keys,)
+    assert _read(data_db, "SELECT count(*) FROM raw") == (sample.keys,)
     return Took(took_s, took_s, peak_mb)
 
 
-def _job(path: Path, data_db: Path, temp: Path) -> Job:
+def _job(sample: Sample, data_db: Path, temp: Path) -> Job:
     return Job(
         delivery="d1",
         run=1,
         arrival_seq=1,
         customer="acme",
         name="bench.csv",
-        path=str(path),
+        path=str(sample.path),
         data_path=str(data_db),
         temp_dir=str(temp),
-        feed=feed_to_json(FEED),
+        feed=feed_to_json(sample.feed),
         fingerprint="bench",
         zone="Europe/Paris",
         currency="EUR",
@@ -232,6 +247,8 @@ def _check(report: Report, sample: Sample, data_db: Path) -> None:
     assert report.total_minor == sample.total_minor, report
     booked = _read(data_db, "SELECT count(*), sum(total_minor) FROM transactions")
     assert booked == (sample.counts.inserted, sample.total_minor), booked
+    for table, rows in sample.child_rows.items():
+        assert _read(data_db, f"SELECT count(*) FROM {table}") == (rows,), table
 
 
 def _read(path: Path, sql: str) -> tuple[object, ...]:
@@ -239,7 +256,7 @@ def _read(path: Path, sql: str) -> tuple[object, ...]:
         return tuple(connection.execute(sql).fetchone())
 
 
-def _record(rows: int, ours: list[Took], theirs: list[Took]) -> None:
+def _record(name: str, sample: Sample, ours: list[Took], theirs: list[Took]) -> None:
     ratio, whole_ratio = (
         statistics.median(b.whole_s / getattr(a, part) for a, b in zip(ours, theirs, strict=True))
         for part in ("report_s", "whole_s")
@@ -248,12 +265,17 @@ def _record(rows: int, ours: list[Took], theirs: list[Took]) -> None:
     whole_s = statistics.median(one.whole_s for one in ours)
     sqlite_s = statistics.median(one.whole_s for one in theirs)
     peak_mb = max(one.peak_mb for one in ours)
+    rows = sample.counts.read
+    children = sum(sample.child_rows.values())
+    more = f" and {children} rows of child tables" if children else ""
     record(
-        "import",
+        name,
         f"{ratio:.2f} times the speed of sqlite3 .import until the report ({whole_ratio:.2f} until"
-        f" all is at rest); medians of {len(ours)}, {rows} rows: {report_s:.2f} s ({whole_s:.2f}),"
-        f" .import {sqlite_s:.2f} s; peak {peak_mb:.0f} MB (goal under {GOAL_PEAK_MB})",
+        f" all is at rest); medians of {len(ours)}, {rows} records{more}: {report_s:.2f} s"
+        f" ({whole_s:.2f}), .import {sqlite_s:.2f} s;"
+        f" peak {peak_mb:.0f} MB (goal under {GOAL_PEAK_MB})",
         rows=rows,
+        child_rows=children,
         rounds=len(ours),
         ratio=round(ratio, 3),
         whole_ratio=round(whole_ratio, 3),

@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tilldrop.importer.schema import migrate
-from tilldrop.mapping import Feed, FromColumn, Reading, SoldAt, feed_to_json
+from tilldrop.mapping import Feed, Reading, feed_to_json
 from tilldrop.rows import Job
+from tilldrop.sources import FromColumn, When
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +29,7 @@ FEED = Feed(
         "location_id": FromColumn("Store"),
         "transaction_id": FromColumn("No"),
         "total": FromColumn("Total"),
-        "sold_at": SoldAt("When", "", ("YYYY-MM-DD HH:mm",), ""),
+        "sold_at": When("When", (), ("YYYY-MM-DD HH:mm",)),
         "tender": FromColumn("Card"),
     },
 )

@@ -5,18 +5,26 @@ exactly is not `ok`, and Python looks at that record: these expressions may refu
 never too little. Never runs anything.
 
 `mapped` has one row for each record, in the file's order: ok, location_id, transaction_id, sold
-(wall clock), has_time, offset_s (of a time that names its own), then total_minor and the
-optional columns; in a per-line feed the amounts are exact decimals, not yet rounded. `grouped`
-has one row for each transaction of a per-line feed.
+(wall clock), has_time, offset_s (of a time that names its own), form (which format it is in, if
+there are several), then total_minor, the optional columns and what `compile_children` adds. Where
+records are grouped, the transaction's own amounts are exact decimals, not yet rounded; `grouped`
+then has one row for each transaction.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tilldrop.importer import moments, values
+from tilldrop.importer import compile_children, moments, values
+from tilldrop.importer.compile_cells import (
+    FRACTION_DIGITS,
+    WHOLE_DIGITS,
+    amount_sql,
+    minor_sql,
+    text_sql,
+)
 from tilldrop.importer.compile_dates import date_steps, literal
-from tilldrop.mapping import Computed, Joined
+from tilldrop.sources import Computed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,10 +32,6 @@ if TYPE_CHECKING:
     from tilldrop.importer.moments import Change
     from tilldrop.importer.plan import Bound, Plan
     from tilldrop.importer.stage import Clean
-
-# Cells up to this long fit DECIMAL(18,6), which DuckDB holds in 64 bits.
-WHOLE_DIGITS = 12
-FRACTION_DIGITS = 6
 
 
 def can_be_plain(plan: Plan, clean: Clean) -> bool:
@@ -43,8 +47,9 @@ def mapped_sql(plan: Plan, clean: Clean, read_csv: str, *, is_plain: bool) -> st
     not `ok`. Such a query is planned in half the time, which is most of what a small file takes.
     Raises NotInSqlError.
     """
-    needed = _places(plan.bounds)
-    amounts = _places(plan.amounts.values())
+    children = [one for section in plan.sections for one in section.bounds]
+    needed = _places((*plan.bounds.values(), *children))
+    amounts = _places(_all_amounts(plan))
     bare = _bare if clean.has_odd_blanks else _without_spaces
     cells = [f"c{place}" if is_plain else bare(f"c{place}") for place in needed]
     named = ", ".join(f"{cell} AS t{place}" for cell, place in zip(cells, needed, strict=True))
@@ -52,12 +57,14 @@ def mapped_sql(plan: Plan, clean: Clean, read_csv: str, *, is_plain: bool) -> st
         f"{_number(plan, place, is_plain=is_plain)} AS n{place}" for place in amounts
     )
     readable = _readable(plan, is_plain=is_plain)
+    form = "form, " if len(plan.formats) > 1 else ""
+    made = f"{form}{_targets(plan)}{compile_children.sections_sql(plan)}"
     # Each step is a query around the one before, so that what it makes is computed once.
     steps = (
         f"SELECT {named} FROM {read_csv}",  # noqa: S608  our column names, bound path
         f"SELECT *, {numbers}",
         *date_steps(plan),
-        f"SELECT {readable} AS readable, sold, has_time, offset_s, {_targets(plan)}",
+        f"SELECT {readable} AS readable, sold, has_time, offset_s, {made}",
         f"SELECT * EXCLUDE (readable), {_ok(plan)} AS ok",
     )
     return _nested(steps)
@@ -79,7 +86,7 @@ def grouped_sql(plan: Plan, rows: str) -> str:
     `differs` tells that there were several times.
     """
     joined = [_joined(one) for one in (plan.total, *plan.optional)]
-    minor = [f"{_minor(name, one.digits or 0)} AS {name}" for name, one in plan.amounts.items()]
+    minor = [f"{minor_sql(name, one.digits or 0)} AS {name}" for name, one in plan.amounts.items()]
     own = "coalesce(offset_s, -1)"  # no zone is a second off
     dated = "FILTER (sold IS NOT NULL)"
     differs = f"min(sold) <> max(sold) OR min({own}) {dated} <> max({own}) {dated}"
@@ -142,6 +149,12 @@ def _nested(steps: Iterable[str]) -> str:
     return query
 
 
+def _all_amounts(plan: Plan) -> list[Bound]:
+    """Return all that is read as a number."""
+    children = [one for section in plan.sections for one in section.bounds]
+    return [one for one in (*plan.amounts.values(), *children) if one.digits is not None]
+
+
 def _places(bounds: Iterable[Bound]) -> list[int]:
     return sorted({place for one in bounds for place in one.places})
 
@@ -180,58 +193,28 @@ def _decimal(digits: str, mark: str) -> str:
     return f"TRY_CAST({digits} AS DECIMAL(18,6))"
 
 
-def _text(bound: Bound) -> str:
-    if bound.fixed:
-        return literal(bound.fixed)
-    glue = bound.source.glue if isinstance(bound.source, Joined) else ""
-    return f" || {literal(glue)} || ".join(f"t{place}" for place in bound.places)
-
-
-def _amount(plan: Plan, bound: Bound) -> str:
-    if isinstance(bound.source, Computed):
-        return _arithmetic(plan, bound.source.tree)
-    return f"n{bound.places[0]}"
-
-
-def _arithmetic(plan: Plan, tree: tuple[object, ...]) -> str:
-    """Compute in 128 bits, where the scales of factors add up; DuckDB says if they do not fit."""
-    match tree:
-        case ("number", str(text)):
-            return f"CAST({literal(text)} AS DECIMAL(38,{len(text.partition('.')[2])}))"
-        case ("column", str(name)):
-            return f"CAST(n{plan.places[name]} AS DECIMAL(38,{FRACTION_DIGITS}))"
-        case ("negate", tuple(operand)):
-            return f"(- {_arithmetic(plan, operand)})"
-        case ("+" | "-" | "*" as sign, tuple(left), tuple(right)):
-            return f"({_arithmetic(plan, left)} {sign} {_arithmetic(plan, right)})"
-    raise ValueError(tree)
-
-
-def _minor(amount: str, digits: int, width: int = 38) -> str:
-    """Round half away from zero, as DuckDB's casts between decimals do."""
-    return f"CAST(CAST({amount} AS DECIMAL({width},{digits})) * {10**digits} AS BIGINT)"
-
-
 def _targets(plan: Plan) -> str:
     """Return the columns of `mapped`, amounts rounded if the row is a whole transaction."""
-    texts = [one for one in plan.bounds if one.digits is None and one is not plan.sold_at]
-    parts = [f"{_text(one)} AS {one.column.name}" for one in texts]
+    texts = [one for one in plan.bounds.values() if one.digits is None and one is not plan.sold_at]
+    parts = [f"{text_sql(one)} AS {one.column.name}" for one in texts]
     for name, one in plan.amounts.items():
-        amount = _amount(plan, one)
+        amount = amount_sql(plan, one)
         if not plan.is_grouped:
             # 64 bits do for a cell, and take a quarter of the time.
             width = 38 if isinstance(one.source, Computed) else 18
-            amount = _minor(amount, one.digits or 0, width)
+            amount = minor_sql(amount, one.digits or 0, width)
         parts.append(f"{amount} AS {name}")
     return ", ".join(parts)
 
 
 def _readable(plan: Plan, *, is_plain: bool) -> str:
     """Tell whether every cell that is not empty was read, as far as NULL cannot tell."""
-    places = _places(plan.amounts.values())
+    places = _places(_all_amounts(plan))
     terms = [f"(n{place} IS NOT NULL OR t{place} IS NULL)" for place in places]
     if is_plain:
-        texts = [one for one in plan.bounds if one.digits is None and one is not plan.sold_at]
+        children = (one for section in plan.sections for one in section.bounds)
+        bounds = (*plan.bounds.values(), *children)
+        texts = [one for one in bounds if one.digits is None and one is not plan.sold_at]
         padded = (f"prefix(t{place}, ' ') OR suffix(t{place}, ' ')" for place in _places(texts))
         terms += [f"coalesce(NOT ({term}), true)" for term in padded]
     if plan.is_grouped:
@@ -247,7 +230,7 @@ def _ok(plan: Plan) -> str:
     terms = ["readable", "location_id IS NOT NULL", "transaction_id IS NOT NULL"]
     if not plan.is_grouped:
         terms += ["sold IS NOT NULL", "total_minor IS NOT NULL", *_in_range(plan)]
-    return _all_true(terms)
+    return _all_true((*terms, *compile_children.in_range(plan)))
 
 
 def _in_range(plan: Plan) -> list[str]:

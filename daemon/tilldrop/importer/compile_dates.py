@@ -38,7 +38,9 @@ _STRPTIME = {
     "hh": "%I",
     "h": "%I",
     "mm": "%M",
+    "m": "%M",
     "ss": "%S",
+    "s": "%S",
     "fff": "%f",
     "a": "%p",
 }
@@ -49,7 +51,8 @@ _NAMED_GROUP = re.compile(r"\(\?P<\w+>")
 def date_steps(plan: Plan) -> tuple[str, ...]:
     """Return the steps that make sold, has_time and offset_s of the cells t0, t1, ...
 
-    Raises NotInSqlError where a format cannot be read in SQL.
+    Where there are several formats, `form` tells which one it is. Raises NotInSqlError where
+    a format cannot be read in SQL.
     """
     date, *time = (f"t{place}" for place in plan.sold_at.places)
     text = date + "".join(f" || coalesce(' ' || {cell}, '')" for cell in time)
@@ -69,7 +72,10 @@ def date_steps(plan: Plan) -> tuple[str, ...]:
     chosen = f"coalesce({local})"
     if any("fff" in one or one == "iso" for one in written):
         chosen = f"date_trunc('second', {chosen})"
+    forms = " ".join(f"WHEN l{index} IS NOT NULL THEN {index}" for index in range(len(written)))
     beside = f"(CASE {timed} END) AS has_time, CAST(CASE {named} END AS INTEGER) AS offset_s"
+    if len(written) > 1:
+        beside += f", CAST(CASE {forms} END AS UTINYINT) AS form"
     return (
         f"SELECT *, {text} AS d",
         f"SELECT *, {offset} AS o",
@@ -85,7 +91,7 @@ def _has_offset(written: str) -> bool:
     if written in formats.NAMED:
         return written == "iso"
     fields = [token.field for token in formats.tokens(written)]
-    if "Z" in fields[:-1]:
+    if "Z" in fields[:-1] or "z" in fields:
         raise NotInSqlError(written)
     return "Z" in fields
 

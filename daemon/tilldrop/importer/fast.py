@@ -7,12 +7,14 @@ find good is judged by `evaluate`, so there is one opinion on what is wrong with
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
 import duckdb
 
 from tilldrop.importer import moments, values
+from tilldrop.importer.cells import Unreadable
 from tilldrop.importer.compile import (
     can_be_plain,
     candidates_sql,
@@ -21,20 +23,16 @@ from tilldrop.importer.compile import (
     numbered,
     warnings_sql,
 )
+from tilldrop.importer.compile_children import children_sql
 from tilldrop.importer.compile_dates import NotInSqlError, literal
-from tilldrop.importer.evaluate import evaluate, read_key, read_values
+from tilldrop.importer.drafts import BUFFER_BYTES, Found, Refusals, load_refused
+from tilldrop.importer.evaluate import Evaluation
+from tilldrop.importer.evaluate_children import Sections
 from tilldrop.importer.plan import lay
 from tilldrop.importer.records import TEXT_KEPT_CHARS, fit, parse_line
-from tilldrop.importer.settle import (
-    BUFFER_BYTES,
-    KEY,
-    Found,
-    Refusals,
-    load_refused,
-    overtake,
-    settle,
-)
-from tilldrop.rows import Fault
+from tilldrop.importer.settle import KEY, overtake, settle
+from tilldrop.mapping import is_plain
+from tilldrop.rows import TABLES, Fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -42,6 +40,7 @@ if TYPE_CHECKING:
     from tilldrop.importer.plan import Plan
     from tilldrop.importer.stage import Clean, Context, Staged
     from tilldrop.mapping import Feed
+    from tilldrop.rows import Column
 
 _FACTS = (
     "SELECT count(*), count(*) FILTER (ok), min(sold) FILTER (ok), max(sold) FILTER (ok),"  # noqa: S608
@@ -51,19 +50,19 @@ HALF_GOOD = 0.5  # a file with more faults than this is likely refused; it need 
 
 
 def stage(con: duckdb.DuckDBPyConnection, clean: Clean, feed: Feed, at: Context) -> Staged | None:
-    """Map a clean file into `staged` and `refused`; None if this file needs the careful lane.
+    """Map a clean file into `staged`, `staged_<table>` and `refused`; None if it is too hard.
 
     The header was checked (`plan.mapping_faults`).
     Cost: 1.4 s for a million records, 10 ms for a thousand.
     """
-    if clean.odd:
+    if clean.odd or not is_plain(feed) or any(any(one.values()) for one in at.locations.values()):
         return None
-    plan = lay(clean.header, feed, at)
-    for is_plain in (True, False):
-        if is_plain and not can_be_plain(plan, clean):
+    plan = lay(clean, feed, at)
+    for in_short in (True, False):
+        if in_short and not can_be_plain(plan, clean):
             continue
         try:
-            return _stage(con, clean, plan, at, is_plain=is_plain)
+            return _stage(con, clean, plan, at, is_plain=in_short)
         except NotInSqlError:
             continue
         except duckdb.Error:
@@ -89,15 +88,34 @@ def _stage(
         if good < rows:
             _refuse(con, clean, plan, refusals)
     load_refused(con, refusals)
+    if len(plan.formats) > 1:
+        forms = con.execute("SELECT DISTINCT form FROM mapped WHERE ok ORDER BY form").fetchall()
+        found.formats = tuple(plan.formats[form] for (form,) in forms if form is not None)
     table = numbered(clean)
     if plan.is_grouped:
         _group(con, plan, found, table)
         table = "grouped"
     elif different < good:
         overtake(con, plan, found, f"(SELECT * FROM {table} WHERE ok)")  # noqa: S608
+    if plan.is_grouped and found.refused and any(one.once for one in plan.sections):
+        # Which record is the first one that counts takes all records before it.
+        raise NotInSqlError("once")
     span = moments.changes(plan.zone, first.date(), last.date()) if good else (0, [])
     _warn_of_changes(con, plan, found, table, span[1])
-    return settle(con, plan, found, "fast", f"({candidates_sql(plan, table, *span)})")
+    staged = settle(con, plan, found, "fast", f"({candidates_sql(plan, table, *span)})")
+    return replace(staged, children=_stage_children(con, clean, plan))
+
+
+def _stage_children(
+    con: duckdb.DuckDBPyConnection, clean: Clean, plan: Plan
+) -> dict[str, tuple[Column, ...]]:
+    """Make `staged_<table>` of the sections; return the tables' columns."""
+    staged = {}
+    for table, columns in plan.children.items():
+        query = children_sql(plan, table, numbered(clean))
+        con.execute(f"CREATE OR REPLACE TEMP TABLE staged_{table} AS {query}")
+        staged[table] = (*(column for column in TABLES[table] if column.key), *columns)
+    return staged
 
 
 def _read_csv(plan: Plan, clean: Clean, at: Context) -> str:
@@ -130,13 +148,15 @@ def _refuse(con: duckdb.DuckDBPyConnection, clean: Clean, plan: Plan, refusals: 
         )
         siblings = f"SELECT line, faulty_line FROM {rows} JOIN poisoned USING ({KEY}) WHERE ok"  # noqa: S608
         wanted |= dict(con.execute(siblings).fetchall())
+    evaluation = Evaluation(plan)
+    sections = Sections(plan, evaluation.numbers) if plan.sections else None
     for line, text in _texts(clean, sorted(wanted)):
         shown = text[:TEXT_KEPT_CHARS]
         if wanted[line]:
             fault = Fault("transaction-incomplete", line, seen=str(wanted[line]))
             refusals.refuse(fault, shown, own=False)
         else:
-            refusals.refuse(_judge(plan, line, text), shown)
+            refusals.refuse(_judge(evaluation, sections, plan, line, text), shown)
 
 
 def _texts(clean: Clean, lines: Iterable[int]) -> Iterator[tuple[int, str]]:
@@ -150,23 +170,25 @@ def _texts(clean: Clean, lines: Iterable[int]) -> Iterator[tuple[int, str]]:
             yield line, text.removesuffix(b"\n").decode()
 
 
-def _judge(plan: Plan, line: int, text: str) -> Fault:
+def _judge(
+    evaluation: Evaluation, sections: Sections | None, plan: Plan, line: int, text: str
+) -> Fault:
     """Return a record's fault. Raises NotInSqlError where Python finds none, or is in doubt."""
     cells = fit(parse_line(text, plan.reading) or [], plan.width)
     if len(cells) != plan.width:
         raise NotInSqlError(text)
-    if not plan.is_grouped:
-        outcome = evaluate(plan, line, cells)
-        if isinstance(outcome, Fault):
-            return outcome
+    if plan.is_grouped:
+        try:
+            evaluation.read_key(cells)
+        except Unreadable:
+            # Without a key the record's neighbours are suspects, which takes their order.
+            raise NotInSqlError(text) from None
+    outcome = evaluation.judge(line, cells)
+    if outcome is None and sections is not None:
+        outcome = sections.judge(line, cells, evaluation.places.terms(""))
+    if outcome is None:
         raise NotInSqlError(text)
-    # Without a key the record's neighbours are suspects, which takes the order of records.
-    if isinstance(read_key(plan, line, cells), Fault):
-        raise NotInSqlError(text)
-    found = read_values(plan, line, cells)
-    if isinstance(found, Fault):
-        return found
-    raise NotInSqlError(text)
+    return outcome
 
 
 def _group(con: duckdb.DuckDBPyConnection, plan: Plan, found: Found, rows: str) -> None:
@@ -181,8 +203,9 @@ def _group(con: duckdb.DuckDBPyConnection, plan: Plan, found: Found, rows: str) 
     for line, seen, is_complete in odd:
         if not is_complete:
             raise NotInSqlError(seen)
-        warning = Fault("timestamps-differ", line, name, values.shorten(seen), warning=True)
-        found.warn((warning,))
+        if plan.has_one_time:
+            warning = Fault("timestamps-differ", line, name, values.shorten(seen), warning=True)
+            found.warn((warning,))
 
 
 def _warn_of_changes(

@@ -9,13 +9,14 @@ and RE2 (DuckDB) share, so that both lanes accept the same texts. The formats' g
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from zoneinfo import ZoneInfo
 
 from tilldrop import formats
 from tilldrop.importer.values import compiled
+from tilldrop.spoken_zones import find_offset_s, find_zone
 
 FIRST_YEAR = 1900
 LAST_YEAR = 2200
@@ -32,12 +33,14 @@ class Moment:
 
     offset_s: seconds east of UTC, None if the cell names none.
     is_utc: `local` is UTC, to be told in the feed's zone.
+    zone_word: the zone that the cell names, "" if none.
     """
 
     local: datetime
     has_time: bool
     offset_s: int | None = None
     is_utc: bool = False
+    zone_word: str = ""
 
 
 _FIELDS = {
@@ -53,10 +56,13 @@ _FIELDS = {
     "hh": "(?P<hour>0[1-9]|1[0-2])",
     "h": "(?P<hour>1[0-2]|0?[1-9])",
     "mm": "(?P<minute>[0-5][0-9])",
+    "m": "(?P<minute>[1-5][0-9]|0?[0-9])",
     "ss": "(?P<second>[0-5][0-9])",
+    "s": "(?P<second>[1-5][0-9]|0?[0-9])",
     "fff": "(?P<fraction>[0-9]{1,9})",
     "a": "(?P<half>[AaPp](?:[Mm]|[.][Mm][.]))",
     "Z": "(?P<offset>[Zz]|[+\\-](?:0[0-9]|1[0-4])(?::?[0-5][0-9])?)",
+    "z": "(?P<zone_word>[A-Za-z(].*)",
 }
 _CLOCK = "(?P<hour>[01][0-9]|2[0-3]):(?P<minute>[0-5][0-9])(?::(?P<second>[0-5][0-9])"
 _NAMED = {
@@ -104,7 +110,7 @@ def date_part(written: str) -> str:
         return written
     text = ""
     for token in formats.tokens(written):
-        if token.field in {"HH", "H", "hh", "h", "a", "Z"}:
+        if token.field in {"HH", "H", "hh", "h", "a", "Z", "z"}:
             break
         text += token.text
     return text.rstrip(" T")
@@ -139,7 +145,8 @@ def _moment(found: dict[str, str | None]) -> Moment | None:
         )
     except ValueError:
         return None
-    return Moment(local, hour is not None, _offset_s(found.get("offset")))
+    word = found.get("zone_word") or ""
+    return Moment(local, hour is not None, _offset_s(found.get("offset")), zone_word=word)
 
 
 def _year(found: dict[str, str | None]) -> int:
@@ -177,7 +184,10 @@ def _offset_s(text: str | None) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class Sold:
-    """A moment as stored. warning: "", "time-skipped" or "time-ambiguous"."""
+    """A moment as stored.
+
+    warning: "", "time-skipped" or "time-ambiguous"; "zone-unknown" is a fault.
+    """
 
     sold_at: str
     business_date: str
@@ -216,6 +226,8 @@ def settle_moment(moment: Moment, zone: ZoneInfo) -> Sold:
     A skipped hour: as much is added as was skipped. A repeated hour: the first.
     """
     local, warning = moment.local, ""
+    if moment.zone_word:
+        return _settle_in_word(moment, zone)
     if moment.is_utc:
         aware = local.replace(tzinfo=UTC).astimezone(zone)
         local, offset = aware.replace(tzinfo=None), _offset_of(aware)
@@ -223,6 +235,9 @@ def settle_moment(moment: Moment, zone: ZoneInfo) -> Sold:
     day = str(local.date())
     if moment.offset_s is not None:
         return Sold(instant_text(local, moment.offset_s), day, moment.has_time, "")
+    all_day = _offset_all_day(zone, local.date())
+    if all_day:
+        return Sold(local.isoformat(timespec="seconds") + all_day, day, moment.has_time, "")
     first = _offset_of(local.replace(tzinfo=zone, fold=0))
     second = _offset_of(local.replace(tzinfo=zone, fold=1))
     if first < second:
@@ -232,6 +247,30 @@ def settle_moment(moment: Moment, zone: ZoneInfo) -> Sold:
         warning = "time-ambiguous"
     warning = warning if moment.has_time else ""
     return Sold(instant_text(local, first), day, moment.has_time, warning)
+
+
+def _settle_in_word(moment: Moment, zone: ZoneInfo) -> Sold:
+    """Settle a moment whose cell names a zone; the feed's own zone knows its own names best."""
+    word = moment.zone_word
+    plain = replace(moment, zone_word="")
+    for fold in (0, 1):
+        aware = moment.local.replace(tzinfo=zone, fold=fold)
+        if (aware.tzname() or "").upper() == word.upper():
+            return settle_moment(replace(plain, offset_s=_offset_of(aware)), zone)
+    offset_s, named = find_offset_s(word), find_zone(word)
+    if offset_s is not None:
+        return settle_moment(replace(plain, offset_s=offset_s), zone)
+    if named is not None:
+        return settle_moment(plain, zone_of(named))
+    return Sold("", "", moment.has_time, "zone-unknown")
+
+
+@lru_cache(maxsize=10_000)
+def _offset_all_day(zone: ZoneInfo, day: date) -> str:
+    """Return the offset of a day on which, and around which, no clock changes; else ""."""
+    noon = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
+    offsets = {_offset_at(noon + timedelta(hours=hours), zone) for hours in range(-30, 31)}
+    return offset_text(offsets.pop()) if len(offsets) == 1 else ""
 
 
 def instant_text(local: datetime, offset_s: int) -> str:

@@ -6,12 +6,13 @@ file or a database.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tilldrop.mapping import Reading
     from tilldrop.rows import Column, Fault
 
 
@@ -20,6 +21,7 @@ class Context:
     """What a file's meaning depends on besides the file and its feed.
 
     zone: IANA name. currency: ISO 4217. name: the file's name as the customer sees it.
+    locations: id -> zone, currency and aliases, as in `Job.locations`.
     temp_dir: private to this run; what is written there may stay until the run ends.
     """
 
@@ -28,6 +30,7 @@ class Context:
     name: str
     temp_dir: Path
     max_record_bytes: int
+    locations: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,12 @@ class Clean:
     blank lines between records, records too long, blanks around quotation marks).
     quoted: there is a quotation mark among the records.
     has_odd_blanks: there may be blanks other than spaces within cells.
+    preamble: the lines before the header; left_out: those that `skip_lines` or `footer_lines`
+    left out. Both as text, the first 1000.
+    reading: how the clean file is written, where that differs from the feed's own (a workbook or
+    a fixed-width file becomes comma-separated); None: as the feed says.
+    encoding: what the bytes were decoded from.
+    members: of an archive of several, the first line of each here, the same line there, its name.
     """
 
     path: Path
@@ -53,22 +62,42 @@ class Clean:
     quoted: bool
     has_odd_blanks: bool
     warnings: tuple[Fault, ...]
+    preamble: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    reading: Reading | None = None
+    encoding: str = "utf-8"
+    members: tuple[tuple[int, int, str], ...] = ()
+
+    def place(self, line: int) -> str:
+        """Say where a line stands in an archive of several files, "" in any other."""
+        for here, there, name in reversed(self.members):
+            if line >= here:
+                return f"line {line - here + there} of {name}"
+        return ""
 
 
 @dataclass(frozen=True, slots=True)
 class Staged:
     """What a lane found in a file; the rows are in the connection's `staged` and `refused`.
 
-    columns: of `staged`, in the order of `rows.TRANSACTIONS`.
-    read: records. refused: rows of `refused`; faulty: those with a fault of their own.
+    table: what `staged` holds rows of. columns: of `staged`, in the order of `rows.TABLES`; last
+    may come `extra` (JSON text).
+    children: child table -> the columns of `staged_<table>`, which holds the rows of the
+    transactions in `staged`; a table that the feed maps is there, if need be without rows.
+    read: records. skipped: left out by `skip` and `only`. refused: rows of `refused`; faulty:
+    those with a fault of their own.
     repeated: records overtaken by a later one with the same key.
     transactions: rows of `staged`. sold_from, sold_to: smallest and largest `sold_at` text.
     faults: the first `FAULTS_KEPT` by line; where they are fewer, warnings follow.
     fault_count: all faults, warnings not counted. warning_counts: code -> how often.
+    formats: of the dates' formats those that read at least one record, where a feed has several.
     """
 
+    table: str
     columns: tuple[Column, ...]
+    children: dict[str, tuple[Column, ...]]
     read: int
+    skipped: int
     refused: int
     faulty: int
     repeated: int
@@ -82,3 +111,4 @@ class Staged:
     fault_count: int
     warning_counts: dict[str, int]
     lane: Literal["fast", "careful"]
+    formats: tuple[str, ...] = ()

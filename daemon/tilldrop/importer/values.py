@@ -10,13 +10,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Context, Decimal, Inexact, InvalidOperation, localcontext
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 from tilldrop.importer.cards import mask
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
 SEEN_CHARS = 60
 MINOR_LIMIT = 10**15  # an amount at or above it is a mistake, and sums of them fit 64 bits
@@ -103,13 +104,13 @@ class NumberForm:
         return -number if any(sign in cell for sign in "-\u2212(") else number
 
 
+@lru_cache(maxsize=20_000)  # amounts are few, and this is called for every one
 def to_minor(amount: Decimal, minor_digits: int) -> int | None:
     """Round to minor units, half away from zero; None if that is out of range."""
     if amount.adjusted() > MAX_DIGITS:
         return None
-    rounded = amount.quantize(_unit(minor_digits), ROUND_HALF_UP, _ROUNDING)
-    minor = int(rounded.scaleb(minor_digits, _ROUNDING))
-    return minor if abs(minor) < MINOR_LIMIT else None
+    minor = int(amount.scaleb(minor_digits, _ROUNDING).to_integral_value(ROUND_HALF_UP, _ROUNDING))
+    return minor if -MINOR_LIMIT < minor < MINOR_LIMIT else None
 
 
 @cache
@@ -118,9 +119,9 @@ def compiled(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern)
 
 
-@cache
-def _unit(minor_digits: int) -> Decimal:
-    return Decimal(1).scaleb(-minor_digits)
+def exactly() -> AbstractContextManager[Context]:
+    """Let all arithmetic within be exact; past 4000 digits it raises decimal.Inexact."""
+    return localcontext(_EXACT)
 
 
 def compute(tree: tuple[object, ...], value_of: Callable[[str], Decimal]) -> Decimal:
@@ -130,12 +131,6 @@ def compute(tree: tuple[object, ...], value_of: Callable[[str], Decimal]) -> Dec
     """
     with localcontext(_EXACT):
         return _evaluate(tree, value_of)
-
-
-def add(amounts: list[Decimal]) -> Decimal:
-    """Add exactly."""
-    with localcontext(_EXACT):
-        return sum(amounts, Decimal(0))
 
 
 def _evaluate(tree: tuple[object, ...], value_of: Callable[[str], Decimal]) -> Decimal:
