@@ -12,17 +12,21 @@ import pytest
 from adbc_driver_manager import Error as AdbcError
 
 from tests.unit.jobs import locked_elsewhere
-from tilldrop.errors import DataBusy, SchemaTooNew
-from tilldrop.importer.schema import PAGE_BYTES, migrate
+from tilldrop.errors import DataBusy
+from tilldrop.importer.schema import migrate
 from tilldrop.importer.stage import Staged
-from tilldrop.importer.store import Booked, Store
-from tilldrop.rows import MINOR_DIGITS, TRANSACTIONS, Counts, Job, Report, minor_digits
+from tilldrop.importer.store import Store
+from tilldrop.mapping import Feed, Reading
+from tilldrop.rows import TRANSACTIONS, Counts, Job, Report
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tilldrop.importer.store_standing import Booked
+
 SQL_TYPES = {"money": "BIGINT", "count": "BIGINT", "flag": "INTEGER"}
+FEED = Feed("sales", ("*.csv",), "per-transaction", 0.1, Reading(), {})
 BASE = ("location_id", "transaction_id", "sold_at", "business_date", "has_time", "kind")
 COLUMNS = (*BASE, "total_minor", "currency")
 
@@ -77,8 +81,11 @@ class Till:
         for fault in refused:
             self.con.execute("INSERT INTO refused VALUES (?, ?, ?, ?, ?)", list(fault))
         return Staged(
+            table="transactions",
             columns=columns,
+            children={},
             read=len(rows),
+            skipped=0,
             refused=len(refused),
             faulty=len(refused),
             repeated=0,
@@ -115,7 +122,7 @@ class Till:
             return Report(job.delivery, job.run, "imported", counts=counts)
 
         with closing(Store(self.path)) as store:
-            return store.book(self.con, job, staged, conclude).counts
+            return store.book(self.con, job, staged, conclude, FEED).counts
 
 
 def sale(number: str, total: int, **more: Any) -> dict[str, Any]:
@@ -241,7 +248,7 @@ def test_more_suspicious_records_than_are_masked_at_once_are_all_masked(till: Ti
         " FROM range(1501) AS r (i)"
     )
     with closing(Store(till.path)) as store:
-        store.book(till.con, till.job(1), staged, lambda _: Report("d1", 1, "imported"))
+        store.book(till.con, till.job(1), staged, lambda _: Report("d1", 1, "imported"), FEED)
     masked = "SELECT count(*) FROM rejected_rows WHERE record = '550000******0004;' || line"
     assert read(till.path, masked) == [(751,)]
     plain = "SELECT count(*) FROM rejected_rows WHERE record = '5500000000000005;' || line"
@@ -268,10 +275,10 @@ def test_report_is_found_again_by_delivery_and_run(till: Till) -> None:
 def test_failure_in_the_middle_books_nothing(till: Till) -> None:
     till.book(1, sale("a", 1))
     staged = till.stage([sale(f"n{i}", i) for i in range(50)], [])
-    till.con.execute("UPDATE staged SET total_minor = NULL WHERE line = 30")
+    till.con.execute("UPDATE staged SET transaction_id = NULL WHERE line = 30")
     store = Store(till.path)
     with closing(store), pytest.raises(AdbcError, match="NOT NULL"):
-        store.book(till.con, till.job(2), staged, lambda _: Report("d2", 1, "imported"))
+        store.book(till.con, till.job(2), staged, lambda _: Report("d2", 1, "imported"), FEED)
     assert read(till.path, "SELECT transaction_id FROM transactions") == [("a",)]
     assert read(till.path, "SELECT delivery FROM deliveries") == [("d1",)]
 
@@ -279,7 +286,7 @@ def test_failure_in_the_middle_books_nothing(till: Till) -> None:
 def test_locked_database_is_said_as_data_busy_and_the_store_still_works(
     till: Till, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tilldrop.importer.store.BUSY_TIMEOUT_MS", 50)
+    monkeypatch.setattr("tilldrop.importer.store_connection.BUSY_TIMEOUT_MS", 50)
     report = Report("d1", 1, "rejected", reason="no-records")
     with closing(Store(till.path)) as store:
         with locked_elsewhere(till.path), pytest.raises(DataBusy):
@@ -301,66 +308,6 @@ def test_missing_data_db_is_not_made_by_the_worker(tmp_path: Path) -> None:
     with pytest.raises(AdbcError):
         Store(tmp_path / "data.db")
     assert not (tmp_path / "data.db").exists()
-
-
-def test_schema_has_the_columns_of_the_catalogue(till: Till) -> None:
-    kinds = {"money": "INTEGER", "count": "INTEGER", "flag": "INTEGER"}
-    wanted = [
-        ("customer", "TEXT"),
-        *((column.name, kinds.get(column.kind, "TEXT")) for column in TRANSACTIONS),
-        ("arrival_seq", "INTEGER"),
-        ("delivery", "TEXT"),
-        ("line", "INTEGER"),
-    ]
-    sql = "SELECT name, type FROM pragma_table_info('transactions')"
-    assert read(till.path, sql) == wanted
-    assert read(till.path, "SELECT wr FROM pragma_table_list WHERE name = 'transactions'") == [(1,)]
-    assert read(till.path, "PRAGMA page_size") == [(PAGE_BYTES,)]
-    assert read(till.path, "PRAGMA journal_mode") == [("wal",)]
-
-
-def test_migrating_again_changes_nothing(till: Till) -> None:
-    till.book(1, sale("a", 1))
-    before = read(till.path, "SELECT * FROM sqlite_schema")
-    migrate(till.path)
-    assert read(till.path, "SELECT * FROM sqlite_schema") == before
-    assert total(till, "a") == 1
-
-
-def test_newer_schema_is_refused(till: Till) -> None:
-    with closing(sqlite3.connect(till.path)) as connection, connection:
-        connection.execute(
-            "INSERT INTO _sqlite_migrations (migration_set, name, applied_at)"
-            " VALUES ('data', '999', '2030-01-01')"
-        )
-    with pytest.raises(SchemaTooNew, match="999"):
-        migrate(till.path)
-
-
-@pytest.mark.parametrize(
-    ("currency", "minor", "shown"),
-    [
-        ("EUR", 12345, 123.45),
-        ("EUR", -5, -0.05),
-        ("JPY", 12345, 12345.0),
-        ("KWD", 12345, 12.345),
-        ("CLF", 12345, 1.2345),
-        ("EUR", 999_999_999_999_999, 9_999_999_999_999.99),
-    ],
-)
-def test_view_shows_amounts_in_the_currency_s_decimals(
-    till: Till, currency: str, minor: int, shown: float
-) -> None:
-    till.book(1, sale("a", minor, currency=currency, net_minor=minor, tip_minor=None))
-    sql = "SELECT total, net, tip FROM transactions_decimal"
-    assert read(till.path, sql) == [(shown, shown, None)]
-
-
-def test_view_knows_every_currency_without_cents(till: Till) -> None:
-    rows = [sale(currency, 1_000_000, currency=currency) for currency in [*MINOR_DIGITS, "USD"]]
-    till.book(1, *rows)
-    found = read(till.path, "SELECT currency, total FROM transactions_decimal")
-    assert dict(found) == {c: 1_000_000 / 10 ** minor_digits(c) for c in [*MINOR_DIGITS, "USD"]}
 
 
 def test_index_added_by_an_operator_does_not_hinder_imports(till: Till) -> None:

@@ -7,6 +7,7 @@ SQLite is another library. The text of each step lies in `sql/`.
 
 from __future__ import annotations
 
+import re
 from contextlib import closing
 from importlib.resources import files
 from typing import TYPE_CHECKING, Final
@@ -23,13 +24,26 @@ if TYPE_CHECKING:
 PAGE_BYTES: Final = 8192  # a million rows: as fast as 16384, a little faster than 4096
 BUSY_TIMEOUT_S: Final = 5.0
 STEPS: Final = Migrations("data")
-KNOWN: Final = frozenset({"001"})
+KNOWN: Final = frozenset({"001", "002", "003"})
 
 
 @STEPS(name="001")
 def transactions_deliveries_rejected(db: Database) -> None:
     """Make what the first release has."""
     _execute_text(db, "data-001.sql")
+
+
+@STEPS(name="002")
+def every_table(db: Database) -> None:
+    """Add the other tables, and let a transaction wait for its total."""
+    _execute_text(db, "data-002.sql")
+    _drop_not_null(db, "transactions", "total_minor")
+
+
+@STEPS(name="003")
+def erased_shoppers(db: Database) -> None:
+    """Remember who was erased."""
+    _execute_text(db, "data-003.sql")
 
 
 def migrate(path: Path) -> None:
@@ -63,6 +77,20 @@ def _apply(db: Database) -> None:
             " run the newer Tilldrop that wrote it, or restore a backup"
         )
     STEPS.apply(db)
+
+
+def _drop_not_null(db: Database, table: str, column: str) -> None:
+    """Let a column be empty, without writing its table anew.
+
+    Source: sqlite.org/lang_altertable.html, section 7: for what does not change the rows on disk.
+    """
+    before: str = db.execute("SELECT sql FROM sqlite_schema WHERE name = ?", [table]).fetchone()[0]
+    after = re.sub(rf"(\b{column}\s+\w+) NOT NULL", r"\1", before, count=1)
+    version: int = db.execute("PRAGMA schema_version").fetchone()[0]
+    db.execute("PRAGMA writable_schema = ON")
+    db.execute("UPDATE sqlite_schema SET sql = ? WHERE type = 'table' AND name = ?", [after, table])
+    db.execute(f"PRAGMA schema_version = {version + 1}")
+    db.execute("PRAGMA writable_schema = RESET")
 
 
 def _execute_text(db: Database, name: str) -> None:

@@ -1,73 +1,69 @@
 """Rows to data.db: the only writer of business tables.
 
-Owns the worker's connection to data.db and the SQL that only SQLite understands. Promises: a
-run's rows, its refused records and its report are committed together or not at all; the last
-acknowledged delivery wins, in whatever order deliveries are booked; counts are exact. Never
-imports sqlite3: two copies of SQLite in one process lose each other's locks. The schema is
-`schema.py`'s.
+Owns what is committed with a run: its rows, its refused records, what is remembered of its feed
+and its report, all together or not at all. Promises: the last acknowledged delivery wins, in
+whatever order deliveries are booked; counts are exact. Feeds that say nothing of corrections are
+booked here, as fast as SQLite takes rows; all else is `merge`'s. The schema is `schema.py`'s.
 """
 
 from __future__ import annotations
 
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from adbc_driver_manager import Error as AdbcError
-from adbc_driver_sqlite import dbapi
-
-from tilldrop.errors import DataBusy
 from tilldrop.importer.cards import SUSPICIOUS, mask
 from tilldrop.importer.compile_dates import literal
-from tilldrop.rows import Report
+from tilldrop.importer.erased import Erased
+from tilldrop.importer.memory import Memory
+from tilldrop.importer.store_connection import Connection, busy_told
+from tilldrop.importer.store_merge import is_careful, merge
+from tilldrop.importer.store_replay import begin, finish
+from tilldrop.importer.store_scope import Scope
+from tilldrop.importer.store_sql import (
+    bound_key,
+    cut_children,
+    keys,
+    last_children,
+    upsert_child_rows,
+    upsert_rows,
+)
+from tilldrop.importer.store_standing import REUSED_AFTER_DAYS, Booked, Standing, look
+from tilldrop.mapping import targets
+from tilldrop.rows import Report, minor_digits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable
     from pathlib import Path
 
     from duckdb import DuckDBPyConnection
 
+    from tilldrop.importer.memory import Remember
     from tilldrop.importer.stage import Staged
+    from tilldrop.mapping import Feed
     from tilldrop.rows import Job
 
-BUSY_TIMEOUT_MS = 5_000  # as long as another program may hold the lock before a job is put off
-CACHE_KIB = 128 * 1024  # a million rows are 130 MB of pages; 16 MB: twice as slow if shuffled
-WAL_KEPT_BYTES = 8 * 1024**2  # what SQLite's own automatic checkpoint would let it grow to
-SETTINGS = (
-    "synchronous = FULL",
-    f"cache_size = -{CACHE_KIB}",
-    # Moving the WAL into the file costs 0.3 s for a million rows; rest() does it after the
-    # report has gone out. The commit is durable without.
-    "wal_autocheckpoint = 0",
-    f"journal_size_limit = {WAL_KEPT_BYTES}",
-)
 MASKED_AT_ONCE = 500  # records of up to a megabyte each
+DATES_COMPARED = 1_000  # rows of a file whose ids are looked at for having been used before
 
-KEY = ("customer", "location_id", "transaction_id")
-PROVENANCE = ("arrival_seq", "delivery", "line")
-
-# The customer, the delivery and its arrival_seq stand in these as literals: a value that is
-# bound for each row costs 0.06 s in a million rows, and one bound by a query costs 1 ms.
-HAS_ROWS = (
-    "SELECT EXISTS (SELECT 1 FROM transactions WHERE customer = {customer}),"
-    " EXISTS (SELECT 1 FROM deliveries"
-    " WHERE customer = {customer} AND arrival_seq > {seq} AND outcome = 'imported')"
-)
 CONFIRM = (
-    "UPDATE transactions SET arrival_seq = {seq} WHERE customer = {customer}"
-    " AND location_id = ? AND transaction_id = ? AND arrival_seq <= {seq}"
+    "UPDATE {table} SET arrival_seq = {seq} WHERE customer = {customer}"
+    " AND {key} AND arrival_seq <= {seq}"
 )
 COUNT_NEWER = (
-    "UPDATE transactions SET arrival_seq = arrival_seq WHERE customer = {customer}"
-    " AND location_id = ? AND transaction_id = ? AND arrival_seq > {seq}"
+    "UPDATE {table} SET arrival_seq = arrival_seq WHERE customer = {customer}"
+    " AND {key} AND arrival_seq > {seq}"
 )
-STAGED_KEYS = "SELECT location_id, transaction_id FROM staged"
+COUNT_REUSED = (
+    "UPDATE transactions SET arrival_seq = arrival_seq WHERE customer = {customer} AND {key}"
+    " AND arrival_seq = {seq} AND abs(julianday(business_date) - julianday(?)) > {days}"
+)
+STAGED_DATES = "SELECT location_id, transaction_id, business_date FROM staged LIMIT {limit}"
 FIND_REPORT = "SELECT report FROM deliveries WHERE delivery = {delivery} AND run = {run}"
 ADD_REPORT = (
     "INSERT INTO deliveries"
-    " (delivery, run, customer, arrival_seq, name, feed, outcome, report, at)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " (delivery, run, customer, arrival_seq, name, feed, outcome, report, at, set_id)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, {set_id})"
 )
 FORGET_REFUSED = "DELETE FROM rejected_rows WHERE delivery = ?"
 REFUSED = "SELECT ?::VARCHAR, ?::VARCHAR, ?::BIGINT, line, code, field, seen, record FROM refused"
@@ -75,16 +71,17 @@ ADD_REFUSED = (
     "INSERT INTO rejected_rows (customer, delivery, run, line, code, field, seen, record)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Booked:
-    """What became of the staged rows. Their sum is the number of rows staged."""
-
-    inserted: int = 0
-    updated: int = 0
-    unchanged: int = 0
-    superseded: int = 0
+FIND_MEMORY = "SELECT memory FROM feed_layouts WHERE customer = {customer} AND feed = {feed}"
+SET_MEMORY = (
+    "INSERT OR REPLACE INTO feed_layouts (customer, feed, arrival_seq, delivery, memory)"
+    " VALUES (?, ?, ?, ?, ?)"
+)
+FIND_SEEN = "SELECT value FROM seen_values WHERE customer = {customer} AND kind = {kind}"
+ADD_SEEN = (
+    "INSERT OR IGNORE INTO seen_values (customer, kind, value, arrival_seq, delivery)"
+    " VALUES (?, ?, ?, ?, ?)"
+)
+LOOK_UP = "SELECT {key}, {shown} FROM {table} WHERE customer = {customer}"
 
 
 class Store:
@@ -92,33 +89,63 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._identity = _identity(path)
-        # mode=rw: a missing data.db is an error, not an empty database.
-        uri = f"{path.absolute().as_uri()}?mode=rw"
-        self._connection = dbapi.connect(uri, autocommit=True)
-        self._cursor = self._connection.cursor()
-        try:
-            for setting in SETTINGS:
-                self._cursor.execute(f"PRAGMA {setting}")
-            self._cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-        except BaseException:
-            self.close()
-            raise
+        self.connection = Connection(path)
+        self._erased: dict[str, Erased] = {}
 
     def is_at(self, path: Path) -> bool:
         """Tell whether this is still the file under that name (a restored backup is another)."""
-        return self.path == path and self._identity == _identity(path)
+        return self.connection.is_at(path)
 
     def report(self, con: DuckDBPyConnection, delivery: str, run: int) -> Report | None:
         """Return the report of a run that was committed, else None. Raises DataBusy."""
-        with _busy_told():
-            found = self._rows(con, FIND_REPORT.format(delivery=literal(delivery), run=run))
+        with busy_told():
+            sql = FIND_REPORT.format(delivery=literal(delivery), run=run)
+            found = self.connection.rows(con, sql)
         return Report.from_json(found[0][0]) if found else None
+
+    def lookup(
+        self, con: DuckDBPyConnection, customer: str, table: str, value: str, currency: str
+    ) -> dict[str, str]:
+        """Return a column of a master table by its key, as texts; "" where it is empty.
+
+        value: as targets are written. Amounts are decimals of the currency. Rows that are gone
+        are among them: what was sold still has its price. Cost: 1 s for a million rows.
+        """
+        target = targets(table)[value]
+        digits = {"money": minor_digits(currency), "milli": 3}.get(target.kind, 0)
+        shown = target.column
+        if digits:
+            sign = f"CASE WHEN {shown} < 0 THEN '-' ELSE '' END"
+            parts = f"{sign}, abs({shown}) / {10**digits}, abs({shown}) % {10**digits}"
+            shown = f"iif({shown} IS NULL, '', printf('%s%d.%0{digits}d', {parts}))"
+        sql = LOOK_UP.format(
+            key=keys(table)[0],
+            shown=f"coalesce(CAST({shown} AS TEXT), '')",
+            table=table,
+            customer=literal(customer),
+        )
+        with busy_told():
+            return dict(self.connection.rows(con, sql))
+
+    def memory(self, con: DuckDBPyConnection, customer: str, feed: str) -> Memory | None:
+        """Return what is remembered of a feed's files, None before the first. Raises DataBusy."""
+        with busy_told():
+            sql = FIND_MEMORY.format(customer=literal(customer), feed=literal(feed))
+            found = self.connection.rows(con, sql)
+        return Memory.from_json(found[0][0]) if found else None
+
+    def seen(self, con: DuckDBPyConnection, customer: str, kind: str) -> set[str]:
+        """Return the values of a kind that the customer has ever sent. Raises DataBusy."""
+        with busy_told():
+            sql = FIND_SEEN.format(customer=literal(customer), kind=literal(kind))
+            return {value for (value,) in self.connection.rows(con, sql)}
 
     def record(self, con: DuckDBPyConnection, job: Job, report: Report) -> None:
         """Commit a report of which nothing is booked. Raises DataBusy."""
-        with self._transaction():
-            self._add_report(con, job, report)
+        with self.connection.transaction():
+            self._begin_replay(con, job)
+            self._finish_replay(con, job)
+            self._add_report(con, job, report, None)
 
     def book(
         self,
@@ -126,6 +153,8 @@ class Store:
         job: Job,
         staged: Staged,
         conclude: Callable[[Booked], Report],
+        feed: Feed,
+        remember: Remember | None = None,
     ) -> Report:
         """Commit what `con` has in `staged` and `refused`, and the report that `conclude` makes.
 
@@ -133,38 +162,63 @@ class Store:
         is booked and the connection must be closed.
         Cost: 1.9 s for a million new rows, 4 s where all exist already; 6 ms for a thousand.
         """
-        columns = tuple(column.name for column in staged.columns)
         if staged.refused:
             _mask_refused(con)
-        with self._transaction():
-            booked = self._upsert(con, job, columns, staged.transactions)
+        staged, left_out = self._without_erased(con, job, staged)
+        with self.connection.transaction():
+            self._begin_replay(con, job)
+            standing = look(self.connection, con, job, feed, staged)
+            if is_careful(job, feed, standing):
+                booked = merge(self.connection, con, job, feed, staged, standing)
+            else:
+                booked = self._append(con, job, staged, standing)
+            removed = booked.removed + self._finish_replay(con, job)
             if job.run > 1:
-                self._write(con, FORGET_REFUSED, "SELECT ?::VARCHAR", (job.delivery,))
+                self.connection.write(con, FORGET_REFUSED, "SELECT ?::VARCHAR", (job.delivery,))
             if staged.refused:
-                self._write(con, ADD_REFUSED, REFUSED, (job.customer, job.delivery, job.run))
-            report = conclude(booked)
-            self._add_report(con, job, report)
+                of_run = (job.customer, job.delivery, job.run)
+                self.connection.write(con, ADD_REFUSED, REFUSED, of_run)
+            if remember is not None:
+                self._remember(con, job, feed, remember)
+            superseded = booked.superseded + left_out
+            report = conclude(replace(booked, removed=removed, superseded=superseded))
+            self._add_report(con, job, report, standing.set_id)
         return report
 
     def rest(self) -> bool:
-        """Do what can wait until a report is out; tell whether there was anything to do.
-
-        Keeps the WAL short and gives the page cache back. Never waits for a lock.
-        """
-        wal = self.path.with_name(self.path.name + "-wal")
-        if not wal.exists() or wal.stat().st_size <= WAL_KEPT_BYTES:
-            return False
-        self._cursor.execute("PRAGMA wal_checkpoint(PASSIVE)")
-        self._cursor.execute("PRAGMA shrink_memory")
-        return True
+        """Do what can wait until a report is out; tell whether there was anything to do."""
+        return self.connection.rest()
 
     def close(self) -> None:
         """Close; the last connection to a data.db also empties its WAL."""
-        self._cursor.close()
-        self._connection.close()
+        self.connection.close()
 
-    def _upsert(
-        self, con: DuckDBPyConnection, job: Job, columns: Sequence[str], staged_rows: int
+    def _without_erased(
+        self, con: DuckDBPyConnection, job: Job, staged: Staged
+    ) -> tuple[Staged, int]:
+        """Leave out who was erased on request; tell how many rows that were."""
+        if job.customer not in self._erased:
+            with busy_told():
+                self._erased[job.customer] = Erased.of(self.connection, con, job.customer)
+        columns = frozenset(column.name for column in staged.columns)
+        left_out = self._erased[job.customer].leave_out(con, staged.table, columns)
+        return replace(staged, transactions=staged.transactions - left_out), left_out
+
+    def _begin_replay(self, con: DuckDBPyConnection, job: Job) -> None:
+        if job.replay.get("first"):
+            begin(self._scope(con, job), job.replay["seqs"])
+
+    def _finish_replay(self, con: DuckDBPyConnection, job: Job) -> int:
+        return finish(self._scope(con, job)) if job.replay.get("last") else 0
+
+    def _scope(self, con: DuckDBPyConnection, job: Job) -> Scope:
+        return Scope.of(
+            *(self.connection, con, job.customer),
+            *("transactions", job.delivery, job.arrival_seq),
+        )
+
+    def _append(
+        self, con: DuckDBPyConnection, job: Job, staged: Staged, standing: Standing
     ) -> Booked:
         """Insert new rows and change those that differ, where no newer delivery wrote them.
 
@@ -174,72 +228,65 @@ class Store:
         them; SQLite itself tells only how many rows an upsert touched. It costs 2 s for a million
         rows that exist; counting by a trigger cost 4 s for a million new ones.
         """
-        here = {"customer": literal(job.customer), "seq": job.arrival_seq}
-        has_rows, has_newer = self._rows(con, HAS_ROWS.format(**here))[0]
-        existing = newer = 0
-        if has_rows:
-            existing = self._write(con, CONFIRM.format(**here), STAGED_KEYS)
-        if has_rows and has_newer:
-            newer = self._write(con, COUNT_NEWER.format(**here), STAGED_KEYS)
+        names = {
+            "table": staged.table,
+            "customer": literal(job.customer),
+            "seq": job.arrival_seq,
+            "key": bound_key(staged.table),
+        }
+        key = keys(staged.table)
+        staged_keys = f"SELECT {', '.join(key)} FROM staged"  # noqa: S608  our column names
+        existing = newer = reused = 0
+        if standing.has_rows:
+            existing = self.connection.write(con, CONFIRM.format(**names), staged_keys)
+        if standing.has_rows and standing.has_newer:
+            newer = self.connection.write(con, COUNT_NEWER.format(**names), staged_keys)
+        if existing and "business_date" in standing.columns:
+            sql = COUNT_REUSED.format(**names, days=REUSED_AFTER_DAYS)
+            reused = self.connection.write(con, sql, STAGED_DATES.format(limit=DATES_COMPARED))
+        columns = (*key, *standing.columns)
         bound = f"SELECT {', '.join(columns)}, line FROM staged"  # noqa: S608  our column names
-        touched = self._write(con, upsert_sql(columns, job), bound)
-        inserted = staged_rows - existing - newer
+        touched = self.connection.write(con, upsert_rows(staged.table, columns, job), bound)
+        child_rows = {
+            child: self._append_children(con, job, staged, child, cut=existing > 0)
+            for child in standing.children
+        }
+        inserted = staged.transactions - existing - newer
         updated = touched - inserted
-        return Booked(inserted, updated, existing - updated, newer)
+        return Booked(
+            *(inserted, updated, existing - updated, newer), reused=reused, child_rows=child_rows
+        )
 
-    def _add_report(self, con: DuckDBPyConnection, job: Job, report: Report) -> None:
+    def _append_children(
+        self, con: DuckDBPyConnection, job: Job, staged: Staged, child: str, *, cut: bool
+    ) -> int:
+        """Replace the child rows of the transactions just booked; returns how many were staged."""
+        if cut:
+            self.connection.write(con, cut_children(child, job), last_children(child))
+        columns = tuple(column.name for column in staged.children[child])
+        bound = f"SELECT {', '.join(columns)}, line FROM staged_{child}"  # noqa: S608  our names
+        self.connection.write(con, upsert_child_rows(child, columns, job), bound)
+        count: tuple[int, ...] = con.sql(f"SELECT count(*) FROM staged_{child}").fetchall()[0]  # noqa: S608
+        return count[0]
+
+    def _remember(self, con: DuckDBPyConnection, job: Job, feed: Feed, remember: Remember) -> None:
+        if (layout := remember.layout) is not None:
+            of_feed = (job.customer, feed.name, job.arrival_seq, job.delivery, layout.to_json())
+            self.connection.write(con, SET_MEMORY, "SELECT ?, ?, ?, ?, ?", of_feed)
+        for kind, found in remember.values.items():
+            values = (job.customer, kind, list(found), job.arrival_seq, job.delivery)
+            bound = "SELECT ?, ?, unnest(?::VARCHAR[]), ?, ?"
+            self.connection.write(con, ADD_SEEN, bound, values)
+
+    def _add_report(
+        self, con: DuckDBPyConnection, job: Job, report: Report, set_id: int | None
+    ) -> None:
         values = (
             *(job.delivery, job.run, job.customer, job.arrival_seq, job.name, report.feed),
             *(report.outcome, report.to_json(), datetime.now(UTC).isoformat("T", "milliseconds")),
         )
-        self._write(con, ADD_REPORT, f"SELECT {', '.join('?' * len(values))}", values)
-
-    def _rows(self, con: DuckDBPyConnection, sql: str) -> list[tuple[Any, ...]]:
-        """Run a query that has nothing to bind."""
-        self._cursor.execute(sql)
-        return con.from_arrow(self._cursor.fetch_arrow()).fetchall()
-
-    def _write(
-        self, con: DuckDBPyConnection, sql: str, bound: str, values: Sequence[object] = ()
-    ) -> int:
-        """Run a statement once for each row of the DuckDB query `bound`; count the rows touched.
-
-        The rows stream over as Arrow: none becomes a Python object.
-        """
-        self._cursor.executemany(sql, con.sql(bound, params=list(values)))
-        return self._cursor.rowcount
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        with _busy_told():
-            try:
-                self._cursor.execute("BEGIN IMMEDIATE")
-                yield
-                self._cursor.execute("COMMIT")
-            except BaseException:
-                # A failed executemany() keeps the rows before the failure: seen with ADBC 1.13.
-                with suppress(AdbcError):
-                    self._cursor.execute("ROLLBACK")
-                raise
-
-
-def upsert_sql(columns: Sequence[str], job: Job) -> str:
-    """Return the statement that books one row; `columns` and the line are bound, in that order.
-
-    It touches only the columns that the feed maps, never a row with a higher arrival_seq, and
-    does not rewrite a row whose values are equal.
-    """
-    names = ("customer", *columns, "line", "arrival_seq", "delivery")
-    mapped = [name for name in columns if name not in KEY]
-    takes = ", ".join(f"{name} = excluded.{name}" for name in (*mapped, *PROVENANCE))
-    differs = " OR ".join(f"t.{name} IS NOT excluded.{name}" for name in mapped)
-    return (
-        f"INSERT INTO transactions AS t ({', '.join(names)})"  # noqa: S608  names and literals
-        f" VALUES ({literal(job.customer)}, {', '.join('?' * len(columns))}, ?,"
-        f" {job.arrival_seq}, {literal(job.delivery)})"
-        f" ON CONFLICT ({', '.join(KEY)}) DO UPDATE SET {takes}"
-        f" WHERE t.arrival_seq <= excluded.arrival_seq AND ({differs})"
-    )
+        sql = ADD_REPORT.format(set_id="NULL" if set_id is None else set_id)
+        self.connection.write(con, sql, f"SELECT {', '.join('?' * len(values))}", values)
 
 
 def _mask_refused(con: DuckDBPyConnection) -> None:
@@ -262,22 +309,3 @@ def _mask_refused(con: DuckDBPyConnection) -> None:
             masked,
         )
         last = found[-1][0]
-
-
-@contextmanager
-def _busy_told() -> Iterator[None]:
-    """Turn SQLite's "database is locked" into DataBusy."""
-    try:
-        yield
-    except AdbcError as error:
-        if "locked" in str(error):
-            raise DataBusy("another program keeps data.db locked") from error
-        raise
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        return None
-    return found.st_dev, found.st_ino

@@ -1,0 +1,163 @@
+"""The worker's connection to data.db, by ADBC: the one SQLite of this process.
+
+Owns its settings and how values cross between DuckDB and SQLite: as Arrow, no row becomes a
+Python object. Promises: what happens in `transaction` is committed together or not at all. Never
+imports sqlite3: two copies of SQLite in one process lose each other's locks.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+from adbc_driver_manager import Error as AdbcError
+from adbc_driver_sqlite import dbapi
+
+from tilldrop.errors import DataBusy, DataFull
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from duckdb import DuckDBPyConnection
+
+BUSY_TIMEOUT_MS = 5_000  # as long as another program may hold the lock before a job is put off
+CACHE_KIB = 128 * 1024  # a million rows are 130 MB of pages; 16 MB: twice as slow if shuffled
+FULL = "database or disk is full"  # SQLITE_FULL; ADBC tells no codes
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+NO_ROOM_TEXTS = (FULL, *map(os.strerror, NO_ROOM))
+ROOM_LEAST_BYTES = 64 * 1024  # two pages and a WAL index: with less even opening it fails
+WAL_KEPT_BYTES = 8 * 1024**2  # what SQLite's own automatic checkpoint would let it grow to
+SETTINGS = (
+    "synchronous = FULL",
+    f"cache_size = -{CACHE_KIB}",
+    # Moving the WAL into the file costs 0.3 s for a million rows; rest() does it after the
+    # report has gone out. The commit is durable without.
+    "wal_autocheckpoint = 0",
+    f"journal_size_limit = {WAL_KEPT_BYTES}",
+)
+
+
+class Connection:
+    """One open data.db. `con`, where asked for, only carries values to and from it as Arrow."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._identity = _identity(path)
+        # mode=rw: a missing data.db is an error, not an empty database.
+        uri = f"{path.absolute().as_uri()}?mode=rw"
+        self._connection = dbapi.connect(uri, autocommit=True)
+        self._cursor = self._connection.cursor()
+        try:
+            for setting in SETTINGS:
+                self._cursor.execute(f"PRAGMA {setting}")
+            self._cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+        except BaseException:
+            self.close()
+            raise
+
+    def is_at(self, path: Path) -> bool:
+        """Tell whether this is still the file under that name (a restored backup is another)."""
+        return self.path == path and self._identity == _identity(path)
+
+    def execute(self, sql: str) -> None:
+        """Run a statement that has nothing to bind. Cost: 5 us and its work."""
+        self._cursor.execute(sql)
+
+    def change(self, con: DuckDBPyConnection, sql: str) -> int:
+        """Run a statement that has nothing to bind; count the rows changed."""
+        self._cursor.execute(sql)
+        return int(self.rows(con, "SELECT changes()")[0][0])
+
+    def rows(self, con: DuckDBPyConnection, sql: str) -> list[tuple[Any, ...]]:
+        """Run a query that has nothing to bind. Cost: 1 ms and its work."""
+        self._cursor.execute(sql)
+        return con.from_arrow(self._cursor.fetch_arrow()).fetchall()
+
+    def write(
+        self, con: DuckDBPyConnection, sql: str, bound: str, values: Sequence[object] = ()
+    ) -> int:
+        """Run a statement once for each row of the DuckDB query `bound`; count the rows touched.
+
+        The rows stream over as Arrow: none becomes a Python object.
+        """
+        self._cursor.executemany(sql, con.sql(bound, params=list(values)))
+        return self._cursor.rowcount
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Commit what happens within, or on any error nothing. Raises DataBusy, DataFull."""
+        with busy_told():
+            try:
+                self._cursor.execute("BEGIN IMMEDIATE")
+                yield
+                self._cursor.execute("COMMIT")
+            except BaseException:
+                # A failed executemany() keeps the rows before the failure: seen with ADBC 1.13.
+                with suppress(AdbcError):
+                    self._cursor.execute("ROLLBACK")
+                raise
+
+    def rest(self) -> bool:
+        """Do what can wait until a report is out; tell whether there was anything to do.
+
+        Keeps the WAL short and gives the page cache back. Never waits for a lock.
+        """
+        wal = self.path.with_name(self.path.name + "-wal")
+        if not wal.exists() or wal.stat().st_size <= WAL_KEPT_BYTES:
+            return False
+        self._cursor.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        self._cursor.execute("PRAGMA shrink_memory")
+        return True
+
+    def close(self) -> None:
+        """Close; the last connection to a data.db also empties its WAL."""
+        self._cursor.close()
+        self._connection.close()
+
+
+@contextmanager
+def busy_told() -> Iterator[None]:
+    """Turn SQLite's "database is locked" into DataBusy, "disk is full" into DataFull."""
+    try:
+        yield
+    except AdbcError as error:
+        if "locked" in str(error):
+            raise DataBusy("another program keeps data.db locked") from error
+        if FULL in str(error):
+            raise DataFull("the disk of data.db is full") from error
+        raise
+
+
+def is_full(error: BaseException, folders: tuple[Path, ...]) -> bool:
+    """Tell whether an error means that a disk has no room: SQLite's, DuckDB's or the system's.
+
+    folders: where there must be room. SQLite says no more than "disk I/O error" where it cannot
+    even make the WAL's index, so the disk is asked too.
+    """
+    if isinstance(error, OSError):
+        return error.errno in NO_ROOM
+    if not isinstance(error, (AdbcError, duckdb.Error)):
+        return False
+    if any(text in str(error) for text in NO_ROOM_TEXTS):
+        return True
+    return "I/O error" in str(error) and any(map(_is_without_room, folders))
+
+
+def _is_without_room(folder: Path) -> bool:
+    try:
+        space = os.statvfs(folder)
+    except OSError:
+        return False
+    return space.f_bavail * space.f_frsize < ROOM_LEAST_BYTES
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
