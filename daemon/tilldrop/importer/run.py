@@ -10,28 +10,62 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tilldrop.importer import careful, engine, fast
+from tilldrop.errors import FAULTS
+from tilldrop.importer import booking, careful, diagnosis, engine, fast
+from tilldrop.importer.booking import Ready, Stores
+from tilldrop.importer.card_screen import screen, screen_unclaimed
 from tilldrop.importer.cards import mask
+from tilldrop.importer.columns import Columns, ColumnsFailed
+from tilldrop.importer.controls import control_fault
+from tilldrop.importer.notices import kept_columns, notice
+from tilldrop.importer.parts import Limits
 from tilldrop.importer.plan import mapping_faults
 from tilldrop.importer.reading import prepare
 from tilldrop.importer.stage import Clean, Context, Staged
-from tilldrop.importer.store import Booked, Store
-from tilldrop.mapping import Feed, feed_from_json
+from tilldrop.mapping import Feed, columns_needed, feed_from_json
 from tilldrop.rows import Counts, Fault, Job, Outcome, Report
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-COUNT_AGAIN = (
-    "SELECT count(*), coalesce(sum(total_minor), 0), (SELECT count(*) FROM refused) FROM staged"
-)
+    from tilldrop.importer.memory import Memory
+
+COUNT_AGAIN = "SELECT count(*), {total}, (SELECT count(*) FROM refused) FROM staged"
 
 
-def run(job: Job, con: DuckDBPyConnection, store: Store, temp_dir: Path) -> Report:
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What all steps of a run need."""
+
+    job: Job
+    con: DuckDBPyConnection
+    stores: Stores
+    feed: Feed
+    at: Context
+    began: float
+
+    def memory(self) -> Memory | None:
+        """Return what is remembered of the feed."""
+        leading = self.stores.leading(self.job)
+        return leading.memory(self.con, self.job.customer, self.feed.name)
+
+    def lookup(self, table: str, value: str) -> dict[str, str]:
+        """Return a column of a master table; where rows are in sandbox, both databases count."""
+        # A replay may have sandbox.db open for its own ends.
+        sandbox = self.stores.sandbox if self.job.sandbox_path else None
+        stores = (self.stores.live, sandbox)
+        found: dict[str, str] = {}
+        for store in stores:
+            if store is not None:
+                found |= store.lookup(self.con, self.job.customer, table, value, self.job.currency)
+        return found
+
+
+def run(job: Job, con: DuckDBPyConnection, stores: Stores, temp_dir: Path) -> Report:
     """Import a delivery with these connections and return its report.
 
     con: locked DuckDB without tables; tables are left in it. temp_dir: empty, private; files
@@ -39,115 +73,201 @@ def run(job: Job, con: DuckDBPyConnection, store: Store, temp_dir: Path) -> Repo
     Raises DataBusy (temporary); nothing is booked then, nor on any other error.
     """
     began = time.monotonic()
-    if (stored := store.report(con, job.delivery, job.run)) is not None:
+    if (stored := stores.live.report(con, job.delivery, job.run)) is not None:
         return stored
-    draft, staged = _judge(job, con, temp_dir)
-
-    def conclude(booked: Booked) -> Report:
-        counts = replace(
-            draft.counts,
-            inserted=booked.inserted,
-            updated=booked.updated,
-            unchanged=booked.unchanged,
-            superseded=booked.superseded,
-        )
-        return replace(draft, counts=counts, took_ms=round(1000 * (time.monotonic() - began)))
-
-    if staged is not None:
-        return store.book(con, job, staged, conclude)
-    report = conclude(Booked())
-    store.record(con, job, report)
+    judged = _judge(job, con, stores, temp_dir, began)
+    if isinstance(judged, Ready):
+        return booking.book(con, job, stores, judged)
+    report = replace(judged, took_ms=round(1000 * (time.monotonic() - began)))
+    booking.record(con, job, stores, report)
     return report
 
 
-def _judge(job: Job, con: DuckDBPyConnection, temp_dir: Path) -> tuple[Report, Staged | None]:
-    """Read and map the file. Returns the report but for its last counts, and what to book."""
+def _judge(
+    job: Job, con: DuckDBPyConnection, stores: Stores, temp_dir: Path, began: float
+) -> Ready | Report:
+    """Read and map the file. Returns what to book, or the report of why nothing is."""
     draft = Report(job.delivery, job.run, "imported", currency=job.currency)
     path = Path(job.path)
     if job.feed is None:
-        with path.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        draft = replace(draft, sha256=sha256, size_bytes=path.stat().st_size)
-        return _refused(draft, "unclaimed", Fault("no-feed", seen=job.name)), None
+        return _unclaimed(job, draft)
     feed = feed_from_json(job.feed)
-    clean, sha256, size_bytes = prepare(path, feed.reading, temp_dir, job.max_record_bytes)
-    draft = replace(
-        draft, feed=feed.name, fingerprint=job.fingerprint, sha256=sha256, size_bytes=size_bytes
-    )
+
+    def read(file: Path) -> tuple[Clean | Fault, str, int]:
+        return prepare(
+            *(file, feed.reading, temp_dir, job.max_record_bytes),
+            needed=columns_needed(feed),
+            limits=Limits(job.max_unpacked_bytes, job.max_unpack_ratio, job.memory_bytes),
+        )
+
+    clean, sha256, size_bytes = read(path)
+    draft = replace(draft, feed=feed.name, fingerprint=job.fingerprint, table=feed.table)
+    draft = replace(draft, sha256=sha256, size_bytes=size_bytes, backfill=feed.backfill)
+    draft = replace(draft, sandbox=bool(job.sandbox_path) and not job.live_locations)
+    screened = screen(job, feed, clean, lambda file: read(file)[0], temp_dir)
+    if screened.fault is not None:
+        return _refused(draft, "rejected", screened.fault)
+    draft = replace(draft, masked=screened.masked, masked_path=screened.masked_path)
+    clean = screened.clean
     if sha256 == job.same_as:
-        return _refused(draft, "duplicate", Fault("same-again")), None
+        return _refused(draft, "duplicate", Fault("same-again"))
+    at = Context(*(job.zone, job.currency, job.name, temp_dir, job.max_record_bytes), job.locations)
+    of = _Run(job, con, stores, feed, at, began)
     if isinstance(clean, Fault):
-        return _refused(draft, "rejected", clean), None
-    at = Context(job.zone, job.currency, job.name, temp_dir, job.max_record_bytes)
-    staged = mapping_faults(clean, feed, at) or _stage(con, clean, feed, at)
-    if isinstance(staged, Fault):
-        return _refused(draft, "rejected", staged), None
-    return _weigh(draft, staged, feed)
+        fault = diagnosis.explain_encoding(clean, path, feed.reading)
+        fault = diagnosis.explain_search(fault, path, feed, of.memory())
+        return _refused(draft, "rejected", fault)
+    if screened.warning is not None:
+        clean = replace(clean, warnings=(screened.warning, *clean.warnings))
+    return _map(of, draft, clean)
+
+
+def _unclaimed(job: Job, draft: Report) -> Report:
+    """Report a file that no feed takes; it is hashed and looked through for cards only."""
+    path = Path(job.path)
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    draft = replace(draft, sha256=sha256, size_bytes=path.stat().st_size)
+    if (fault := screen_unclaimed(job)) is not None:
+        return _refused(draft, "rejected", fault)
+    return _refused(draft, "unclaimed", Fault("no-feed", seen=job.name))
 
 
 def _refused(draft: Report, outcome: Outcome, fault: Fault) -> Report:
     """Report a file of which nothing is booked, for one reason."""
     fault = replace(fault, seen=mask(fault.seen))
-    rejected = outcome == "rejected"
+    counts_as_fault = outcome in {"rejected", "held"}
     return replace(
         draft,
         outcome=outcome,
         reason=fault.code,
         reason_seen=fault.seen,
-        faults=(fault,) if rejected else (),
-        fault_count=int(rejected),
+        faults=(fault, *draft.faults) if counts_as_fault else (),
+        fault_count=draft.fault_count + counts_as_fault,
     )
 
 
-def _stage(con: DuckDBPyConnection, clean: Clean, feed: Feed, at: Context) -> Staged | Fault:
+def _map(of: _Run, draft: Report, clean: Clean) -> Ready | Report:
+    memory = of.memory()
+    fault = mapping_faults(clean, of.feed, of.at, tuple(of.feed.columns))
+    if fault is not None:
+        fault = diagnosis.explain_header(fault, clean, of.feed, memory)
+        return _refused(draft, "rejected", fault)
+    staged = _stage(of, clean, kept_columns(of.feed, clean, memory))
+    if isinstance(staged, Fault):
+        return _refused(draft, "rejected", staged)
+    weighed = _placed(_weigh(of, _told(of, draft, staged), clean, staged), clean)
+    if weighed.outcome != "imported":
+        return weighed
+    leading = of.stores.leading(of.job)
+    warnings, remember = notice(of.con, leading, of.job, of.feed, clean, staged, memory)
+    warnings = tuple(replace(one, seen=mask(one.seen)) for one in warnings)
+    return Ready(booking.warned(weighed, warnings), of.feed, staged, remember, of.began)
+
+
+def _stage(of: _Run, clean: Clean, kept: tuple[str, ...]) -> Staged | Fault:
     """Map the records in the fast lane; in the careful lane if that one's counts are in doubt."""
     if clean.records == 0:
         return Fault("no-records")
-    quick = fast.stage(con, clean, feed, at)
-    if quick is not None and _adds_up(con, clean, feed, quick):
-        return quick
-    engine.drop_all(con)
-    exact = careful.stage(con, clean, feed, at)
-    if isinstance(exact, Fault) or _adds_up(con, clean, feed, exact):
+    if not (kept or of.feed.columns):
+        quick = fast.stage(of.con, clean, of.feed, of.at)
+        if quick is not None and _adds_up(of, clean, quick):
+            return quick
+        engine.drop_all(of.con)
+    try:
+        extra = Columns(of.feed, clean, of.lookup) if of.feed.columns else None
+        exact = careful.stage(of.con, clean, of.feed, of.at, extra, kept)
+    except ColumnsFailed as failed:
+        return failed.fault
+    if isinstance(exact, Fault) or _adds_up(of, clean, exact):
         return exact
     return Fault("counts-disagree")
 
 
-def _adds_up(con: DuckDBPyConnection, clean: Clean, feed: Feed, staged: Staged) -> bool:
+def _adds_up(of: _Run, clean: Clean, staged: Staged) -> bool:
     """Tell whether every record counted on the raw bytes was booked, refused or overtaken."""
-    found: list[tuple[int, ...]] = con.execute(COUNT_AGAIN).fetchall()
+    has_total = any(column.name == "total_minor" for column in staged.columns)
+    total = "coalesce(sum(total_minor), 0)" if has_total else "0"
+    found: list[tuple[int, ...]] = of.con.execute(COUNT_AGAIN.format(total=total)).fetchall()
     rows, total_minor, refused = found[0]
-    good = staged.read - staged.refused - staged.repeated
+    good = staged.read - staged.skipped - staged.refused - staged.repeated
     return (
         (rows, total_minor, refused) == (staged.transactions, staged.total_minor, staged.refused)
         and staged.read == clean.records
-        # Lines of one transaction become one row, so there the sum is a bound only.
-        and (rows <= good and bool(rows) == bool(good) if feed.rows == "per-line" else rows == good)
+        # Records of one transaction become one row, so there the sum is a bound only.
+        and (rows <= good and bool(rows) == bool(good) if of.feed.is_grouped else rows == good)
     )
 
 
-def _weigh(draft: Report, staged: Staged, feed: Feed) -> tuple[Report, Staged | None]:
-    """Refuse the file if too many of its records are faulty, else take its figures over."""
-    draft = replace(
-        draft,
-        counts=Counts(read=staged.read, rejected=staged.refused, repeated=staged.repeated),
-        faults=tuple(replace(fault, seen=mask(fault.seen)) for fault in staged.faults),
-        fault_count=staged.fault_count,
-        warning_counts=staged.warning_counts,
-        lane=staged.lane,
+def _told(of: _Run, draft: Report, staged: Staged) -> Report:
+    """Take over the figures of what was read."""
+    counts = Counts(
+        read=staged.read,
+        skipped=staged.skipped,
+        rejected=staged.refused,
+        repeated=staged.repeated,
     )
-    if staged.faulty / staged.read > feed.max_fault_share:
-        # Rounded up: a share past 10 % must not read as "10 %".
-        percent = math.ceil(1000 * staged.faulty / staged.read) / 10
-        seen = f"{percent:g} %"
-        reason = "too-many-faults"
-        return replace(draft, outcome="rejected", reason=reason, reason_seen=seen), None
-    counts = replace(draft.counts, transactions=staged.transactions, refunds=staged.refunds)
     return replace(
         draft,
         counts=counts,
-        total_minor=staged.total_minor,
-        refund_minor=staged.refund_minor,
+        currency=_currency(of, staged),
+        faults=tuple(replace(fault, seen=mask(fault.seen)) for fault in staged.faults),
+        fault_count=staged.fault_count,
+        warning_counts=dict(staged.warning_counts),
+        lane=staged.lane,
+    )
+
+
+def _placed(report: Report, clean: Clean) -> Report:
+    """Say of each fault in which file of an archive it is."""
+
+    def placed(fault: Fault) -> Fault:
+        place = mask(clean.place(fault.line)) if fault.line else ""
+        if place and "{seen}" in FAULTS[fault.code]:
+            return replace(fault, seen=f"{fault.seen} ({place})")
+        return replace(fault, field=f"{fault.field} ({place})") if place else fault
+
+    return replace(report, faults=tuple(map(placed, report.faults)))
+
+
+def _currency(of: _Run, staged: Staged) -> str | None:
+    """Return what all amounts are in, None if they are in several currencies."""
+    own = any(one.get("currency") for one in of.job.locations.values())
+    has_column = any(column.name == "currency" for column in staged.columns)
+    if not has_column or not (own or "currency" in of.feed.sources):
+        return of.job.currency
+    sql = "SELECT DISTINCT currency FROM staged WHERE currency IS NOT NULL LIMIT 2"
+    found: list[tuple[str]] = of.con.execute(sql).fetchall()
+    if not found:
+        return of.job.currency
+    return found[0][0] if len(found) == 1 else None
+
+
+def _weigh(of: _Run, draft: Report, clean: Clean, staged: Staged) -> Report:
+    """Refuse the file if too many of its records are faulty, hold it if its figures differ."""
+    counted = staged.read - staged.skipped
+    if counted and staged.faulty / counted > of.feed.max_fault_share:
+        # Rounded up: a share past 10 % must not read as "10 %".
+        percent = math.ceil(1000 * staged.faulty / counted) / 10
+        seems = diagnosis.explain_values(draft.faults, of.feed, of.job.currency)
+        draft = booking.warned(draft, (seems,) if seems else ())
+        reason, seen = "too-many-faults", f"{percent:g} %"
+        return replace(draft, outcome="rejected", reason=reason, reason_seen=seen)
+    # Amounts in several currencies have no sum.
+    adds_up = draft.currency is not None
+    draft = replace(
+        draft,
+        counts=replace(draft.counts, transactions=staged.transactions, refunds=staged.refunds),
+        total_minor=staged.total_minor if adds_up else 0,
+        refund_minor=staged.refund_minor if adds_up else 0,
         sold_from=staged.sold_from,
         sold_to=staged.sold_to,
-    ), staged
+    )
+    currency = draft.currency or of.job.currency
+    differs = control_fault(of.feed, clean, staged, of.job, currency)
+    if differs is None:
+        return draft
+    if of.job.accepts_controls:
+        seen = mask(differs.seen)
+        return booking.warned(draft, (Fault("control-accepted", seen=seen, warning=True),))
+    return _refused(draft, "held", differs)

@@ -5,7 +5,9 @@ parent (a death signal and the end of stdin), a bug in one job leaves the next u
 imports sqlite3 (see `store`), never touches the ledger.
 
 The pipe: a JSON `Job` a line on stdin; on stdout first {"ready": pid}, then for each job one of
-{"report": {...}}, {"error": "data-busy"}, {"crash": traceback}. The end of stdin ends the child.
+{"report": {...}}, {"error": "data-busy" or "data-full"}, {"crash": traceback}. A line that names a task is no job:
+{"task": "undo", "data_path", "customer", "delivery", "arrival_seq", "elsewhere"} is answered by
+{"done": {...}}, the fields of `undo.Undone`, or as a job is. The end of stdin ends the child.
 """
 
 from __future__ import annotations
@@ -21,18 +23,23 @@ import sys
 import time
 import traceback
 from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import duckdb
 from adbc_driver_manager import Error as AdbcError
 from adbc_driver_sqlite import dbapi
 
-from tilldrop.errors import DataBusy
+from tilldrop.errors import DataBusy, DataFull
 from tilldrop.importer import engine
+from tilldrop.importer.booking import Stores
 from tilldrop.importer.cards import mask
+from tilldrop.importer.erasing import erase_shopper, forget_customer
 from tilldrop.importer.run import run
 from tilldrop.importer.store import Store
+from tilldrop.importer.store_connection import is_full
+from tilldrop.importer.undo import undo
 from tilldrop.rows import Job, Report
 
 EXIT_LOCKED = 75  # EX_TEMPFAIL: another worker holds the lock
@@ -57,21 +64,24 @@ class Worker:
         self._terms: engine.Terms | None = None
         self._con: duckdb.DuckDBPyConnection | None = None
         self._store: Store | None = None
+        self._sandbox: Store | None = None
         self._folder: Path | None = None
 
     def run(self, job: Job) -> Report:
         """Import a delivery and return the committed report; rest() must follow.
 
         If this run of the delivery is in data.db already, its report is returned.
-        Raises DataBusy (temporary). Any other error is a bug or a broken disk. After an error
-        nothing is booked, and the next job gets new connections.
+        Raises DataBusy, DataFull (temporary). Any other error is a bug or a broken disk. After an
+        error nothing is booked, and the next job gets new connections.
         """
         try:
-            con, store = self._open(job)
+            con, stores = self._open(job)
             self._folder = _empty_folder(job)
-            return run(job, con, store, self._folder)
-        except BaseException:
+            return run(job, con, stores, self._folder)
+        except BaseException as error:
             self.close()
+            if is_full(error, (Path(job.data_path).parent, Path(job.temp_dir))):
+                raise DataFull(str(error)) from error
             raise
 
     def rest(self) -> None:
@@ -81,24 +91,27 @@ class Worker:
             self._folder = None
         if self._con is not None:
             engine.drop_all(self._con)
-        if self._store is not None and self._store.rest():
+        stores = (self._store, self._sandbox)
+        rested = [store.rest() for store in stores if store is not None]
+        if any(rested):
             # What a large job leaves in the allocator would count against the next one's
             # memory: 90 MB after half a million rows.
             ctypes.CDLL(None).malloc_trim(0)
 
     def close(self) -> None:
         """Close what is open, remove what is left."""
-        store, con = self._store, self._con
-        self._store = self._con = self._terms = None
-        if store is not None:
-            store.close()
+        stores, con = (self._store, self._sandbox), self._con
+        self._store = self._sandbox = self._con = self._terms = None
+        for store in stores:
+            if store is not None:
+                store.close()
         if con is not None:
             con.close()
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
 
-    def _open(self, job: Job) -> tuple[duckdb.DuckDBPyConnection, Store]:
+    def _open(self, job: Job) -> tuple[duckdb.DuckDBPyConnection, Stores]:
         terms = engine.Terms.of(job)
         data_path = Path(job.data_path)
         if self._terms != terms or self._store is None or not self._store.is_at(data_path):
@@ -106,7 +119,42 @@ class Worker:
         if self._con is None or self._store is None:
             self._con, self._terms = engine.connect(terms), terms
             self._store = Store(data_path)
-        return self._con, self._store
+        return self._con, Stores(self._store, self._open_sandbox(job))
+
+    def _open_sandbox(self, job: Job) -> Store | None:
+        # A replay begins and ends in both databases, also with a job whose rows are all live.
+        wanted = job.sandbox_path or str(job.replay.get("sandbox_path", ""))
+        path = Path(wanted)
+        if not wanted:
+            return None
+        if self._sandbox is not None and not self._sandbox.is_at(path):
+            self._sandbox.close()
+            self._sandbox = None
+        if self._sandbox is None:
+            self._sandbox = Store(path)
+        return self._sandbox
+
+
+def do_task(task: dict[str, Any]) -> dict[str, Any]:
+    """Do what is asked beside jobs, with connections of its own.
+
+    task: as the pipe has it. Returns what is answered as done. Raises DataBusy, DataFull.
+    """
+    with duckdb.connect() as con, closing(Store(Path(task["data_path"]))) as store:
+        customer = task["customer"]
+        match task["task"]:
+            case "undo":
+                named = (customer, task["delivery"], task["arrival_seq"])
+                done = asdict(undo(store, con, *named, elsewhere=task["elsewhere"]))
+            case "customer-forget":
+                done = {"rows": forget_customer(store, con, customer)}
+            case "shopper-erase":
+                named = (customer, task["shopper"], task["texts"])
+                done = {"erased": erase_shopper(store, con, *named)}
+            case unknown:
+                raise ValueError(unknown)
+        store.rest()
+    return done
 
 
 def _empty_folder(job: Job) -> Path:
@@ -192,9 +240,14 @@ def _serve(pipe: BinaryIO) -> None:
 
 def _answer(worker: Worker, line: bytes) -> str:
     try:
-        report = worker.run(Job.from_json(line.decode()))
-    except DataBusy as busy:
-        return json.dumps({"error": busy.code})
+        plain = json.loads(line)
+        if "task" in plain:
+            done = do_task(plain)
+            worker.close()  # its stores remember who was erased
+            return json.dumps({"done": done})
+        report = worker.run(Job(**plain))
+    except (DataBusy, DataFull) as wait:
+        return json.dumps({"error": wait.code})
     except Exception:  # noqa: BLE001  the edge of a unit of work; the parent logs it
         # A library's message may quote the file.
         return json.dumps({"crash": mask(traceback.format_exc())})
