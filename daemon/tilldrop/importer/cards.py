@@ -3,13 +3,17 @@
 Owns the question "could this be a card number?": 13 to 19 digits, an issuer's prefix and
 length, a right check digit; blanks or dashes may stand between groups of digits. Promises that
 what it finds keeps its first six and last four digits and nothing else of it. Never refuses,
-never logs. Mask before shortening: half a number passes no check.
+never logs; whether a file holds cards, `card_scan` decides. Mask before shortening: half a number
+passes no check.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 SHORTEST = 13
 LONGEST = 19
@@ -43,7 +47,42 @@ _ISSUERS: Final[tuple[tuple[str, str, range], ...]] = (
     ("81", "82", range(16, 20)),  # UnionPay, RuPay
     ("9792", "9792", range(16, 17)),  # Troy
 )
-_DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)  # twice a digit, its digits added
+# Prefixes and lengths of nearly all cards in use; the rest of the ranges above is rare, and long
+# numbers of other kinds fall into it.
+_USUAL: Final[tuple[tuple[str, str, tuple[int, ...]], ...]] = (
+    ("2200", "2204", (16,)),
+    ("2221", "2720", (16,)),
+    ("300", "305", (14,)),
+    ("34", "34", (15,)),
+    ("3528", "3589", (16,)),
+    ("36", "36", (14,)),
+    ("37", "37", (15,)),
+    ("38", "39", (14,)),
+    ("4", "4", (16, 19)),
+    ("51", "55", (16,)),
+    ("6011", "6011", (16,)),
+    ("62", "62", (16, 19)),
+    ("644", "649", (16,)),
+    ("65", "65", (16,)),
+    ("9792", "9792", (16,)),
+)
+# Twice a digit, its digits added, as ASCII.
+_DOUBLED = bytes.maketrans(b"0123456789", b"0246813579")
+
+
+def _by_prefix(issuers: Iterable[tuple[str, str, Iterable[int]]]) -> tuple[int, ...]:
+    """Make a table: the first four digits -> a bit for each length that is issued."""
+    table = [0] * 10_000
+    for first, last, lengths in issuers:
+        bits = sum(1 << length for length in lengths)
+        low, high = int(first.ljust(4, "0")), int(last.ljust(4, "9"))
+        for prefix in range(low, high + 1):
+            table[prefix] |= bits
+    return tuple(table)
+
+
+_LENGTHS = _by_prefix(_ISSUERS)
+_USUAL_LENGTHS = _by_prefix(_USUAL)
 
 
 def mask(text: str) -> str:
@@ -52,50 +91,64 @@ def mask(text: str) -> str:
     A 20-digit number holds no card number. Length and all other characters stay as they are.
     Cost: one pass of a regular expression where nothing is found.
     """
-    return _RUN.sub(lambda found: _mask_run(found.group()), text)
+    return _RUN.sub(lambda found: mask_run(found.group()), text)
 
 
-def is_card(digits: str) -> bool:
-    """Tell whether a string of digits could be a card number."""
-    issued = any(
-        len(digits) in lengths and first <= digits[: len(first)] <= last
-        for first, last, lengths in _ISSUERS
-    )
-    return issued and _check_digit_fits(digits)
+def is_card(digits: bytes) -> bool:
+    """Tell whether ASCII digits could be a card number: range, length and check digit."""
+    return _is_issued(digits, _LENGTHS) and _check_digit_fits(digits)
 
 
-def _check_digit_fits(digits: str) -> bool:
+def is_usual(digits: bytes) -> bool:
+    """Tell whether a card number is of a network and length that most cards have."""
+    return _is_issued(digits, _USUAL_LENGTHS)
+
+
+def _is_issued(digits: bytes, table: tuple[int, ...]) -> bool:
+    return bool(digits) and table[int(digits[:4])] >> len(digits) & 1 == 1
+
+
+def _check_digit_fits(digits: bytes) -> bool:
     """Luhn, ISO/IEC 7812-1 annex B."""
-    from_right = [int(digit) for digit in reversed(digits)]
-    return (sum(from_right[::2]) + sum(_DOUBLED[digit] for digit in from_right[1::2])) % 10 == 0
+    added = sum(digits[-1::-2]) + sum(digits[-2::-2].translate(_DOUBLED))
+    return (added - ord("0") * len(digits)) % 10 == 0
 
 
-def _mask_run(run: str) -> str:
-    """Mask the numbers that consecutive whole groups of one run make up, longest first."""
-    groups = [found.span() for found in _GROUP.finditer(run)]
+def mask_run(run: str) -> str:
+    """Mask the numbers in one run of digits, blanks and dashes."""
     shown = list(run)
+    for places, _ in numbers_in(run):
+        for at in places[FIRST_SHOWN:-LAST_SHOWN]:
+            shown[at] = "*"
+    return "".join(shown)
+
+
+def numbers_in(run: str) -> Iterator[tuple[list[int], bytes]]:
+    """Yield the card numbers that consecutive whole groups of a run make up, longest first.
+
+    Of each: where its digits stand in the run, and the digits in ASCII.
+    """
+    groups = [found.span() for found in _GROUP.finditer(run)]
+    texts = [b"%d" % int(char) for char in run if char.isdecimal()]
+    starts = [0]
+    for first, last in groups:
+        starts.append(starts[-1] + last - first)
+    digits = b"".join(texts)
     start = 0
     while start < len(groups):
-        end = _number_end(run, groups, start)
+        end = _number_end(digits, starts, start)
         if end is None:
             start += 1
             continue
         places = [at for first, last in groups[start:end] for at in range(first, last)]
-        for at in places[FIRST_SHOWN:-LAST_SHOWN]:
-            shown[at] = "*"
+        yield places, digits[starts[start] : starts[end]]
         start = end
-    return "".join(shown)
 
 
-def _number_end(run: str, groups: list[tuple[int, int]], start: int) -> int | None:
+def _number_end(digits: bytes, starts: list[int], start: int) -> int | None:
     """Return the group before which the longest number that begins at `start` ends."""
-    digits = ""
-    found = None
-    for end in range(start, len(groups)):
-        first, last = groups[end]
-        digits += "".join(str(int(digit)) for digit in run[first:last])
-        if len(digits) > LONGEST:
-            break
-        if is_card(digits):
-            found = end + 1
-    return found
+    for end in range(len(starts) - 1, start, -1):
+        length = starts[end] - starts[start]
+        if SHORTEST <= length <= LONGEST and is_card(digits[starts[start] : starts[end]]):
+            return end
+    return None
