@@ -1,5 +1,7 @@
 """Each folder here shows one thing: an input file, a customer's TOML, and what is made of them.
 
+Beside what a customer's file may say, `sent_as` is the name under which the input was sent.
+
 `pytest tests/mappings --write-expected` writes expected.json and faults.json; review the diff.
 """
 
@@ -16,13 +18,15 @@ from tests.unit.jobs import Place
 from tilldrop.errors import FAULTS
 from tilldrop.importer.worker import run_job
 from tilldrop.mapping_toml import read_feed
-from tilldrop.rows import TRANSACTIONS, Report
+from tilldrop.rows import CHILDREN, TABLES, Report
 
 if TYPE_CHECKING:
     from tilldrop.mapping import Feed
 
 HERE = Path(__file__).parent
-FOLDERS = sorted(HERE.glob("[0-9]*/")) + sorted(HERE.glob("private/*/"))
+FOLDERS = [
+    folder for part in ("[0-9]*/", "preset-*/", "private/*/") for folder in sorted(HERE.glob(part))
+]
 README_LINES = 3
 
 
@@ -36,9 +40,10 @@ def test_file_becomes_what_the_folder_says(
     job = place.job(
         given.read_bytes(),
         feed=read(customer),
-        name=given.name,
-        zone=customer["zone"],
-        currency=customer["currency"],
+        name=customer.get("sent_as", given.name),
+        zone=customer.get("zone", "Europe/Paris"),
+        currency=customer.get("currency", "EUR"),
+        locations=customer.get("locations", {}),
     )
     report = run_job(job)
     made = {"expected.json": outcome(report, place), "faults.json": faults(report, place)}
@@ -76,10 +81,8 @@ def read(customer: dict[str, Any]) -> Feed:
 
 def outcome(report: Report, place: Place) -> dict[str, Any]:
     """The report's figures and every row in data.db."""
-    columns = ("line", *(column.name for column in TRANSACTIONS))
-    sql = f"SELECT {', '.join(columns)} FROM transactions ORDER BY line"
     counts = {name: getattr(report.counts, name) for name in report.counts.__slots__}
-    return {
+    shown = {
         "outcome": report.outcome,
         "reason": report.reason,
         "reason_seen": report.reason_seen,
@@ -89,11 +92,23 @@ def outcome(report: Report, place: Place) -> dict[str, Any]:
         "refund_minor": report.refund_minor,
         "sold_from": report.sold_from,
         "sold_to": report.sold_to,
-        "rows": [
-            {name: value for name, value in zip(columns, row, strict=True) if value is not None}
-            for row in place.read(sql)
-        ],
+        "rows": rows(place, "transactions"),
     }
+    others = {table: rows(place, table) for table in TABLES if table != "transactions"}
+    return shown | {table: found for table, found in others.items() if found}
+
+
+def rows(place: Place, table: str) -> list[dict[str, Any]]:
+    """What a table holds, empty columns left out."""
+    columns = ("line", *(column.name for column in TABLES[table]), "extra")
+    if table in CHILDREN:
+        columns = columns[:-1]
+    order = ", ".join(column.name for column in TABLES[table] if column.key)
+    found = place.read(f"SELECT {', '.join(columns)} FROM {table} ORDER BY line, {order}")
+    return [
+        {name: value for name, value in zip(columns, row, strict=True) if value is not None}
+        for row in found
+    ]
 
 
 def faults(report: Report, place: Place) -> dict[str, Any]:
