@@ -157,6 +157,8 @@ def _pairs(delivery: Delivery) -> list[tuple[str, object]]:
         ("run", d.run),
         ("failed attempts", d.attempts or None),
         ("next attempt", d.not_before),
+        ("control figures", "accepted by an operator" if d.accepted else None),
+        ("replay", "the next run is part of one" if d.replay else None),
         ("sha256", d.sha256),
         ("mapping", d.fingerprint),
         ("bytes gone", d.bytes_gone_at),

@@ -1,17 +1,14 @@
 """`tilldrop try`: a full import into nothing.
 
-Runs the importer's worker on a file of the operator's, into a data.db that is thrown away, and
-tells what a delivery of that file would become. Touches neither ledger nor data.db nor spool.
+Tells what a delivery of a file of the operator's would become; the import itself is `trial`'s.
 """
 
 from __future__ import annotations
 
-from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -20,29 +17,17 @@ from tilldrop import receipts
 from tilldrop.cli_context import Where, as_json
 from tilldrop.cli_output import visible, write_json, write_table
 from tilldrop.delivery import Delivery, State
-from tilldrop.errors import FAULTS, UsageWrong, WorkerLost
-from tilldrop.importer.schema import migrate
-from tilldrop.importer.supervisor import Supervisor
-from tilldrop.mapping import Feed, feed_to_json, fingerprint, match_feed
-from tilldrop.rows import Job, Report, minor_digits
-from tilldrop.sqlite import sqlite3
+from tilldrop.errors import FAULTS, UsageWrong
+from tilldrop.mapping import Feed, match_feed
+from tilldrop.rows import Report, minor_digits
 from tilldrop.toml_table import nearest
+from tilldrop.trial import DELIVERY, Trial, run_trial
 
 if TYPE_CHECKING:
-    from tilldrop.config import Config, Customer
+    from tilldrop.config_customers import Customer
 
 EXIT_REFUSED = 65  # EX_DATAERR
-DELIVERY = "try"
-_HIDDEN = frozenset({"customer", "delivery", "arrival_seq"})
-
-
-@dataclass(frozen=True, slots=True)
-class _Tried:
-    """What an import came to. booked, refused: rows as name -> value."""
-
-    report: Report
-    booked: list[dict[str, Any]]
-    refused: list[dict[str, Any]]
+_CHILD_WORDS = {"line_items": "Their lines", "tenders": "Their tenders", "taxes": "Their taxes"}
 
 
 @click.command("try")
@@ -71,7 +56,7 @@ def try_file(
     customer = where.customer(customer_name)
     shown_name = name or file.name
     feed = _feed(customer, feed_name, shown_name)
-    tried = _import(where.config(), customer, feed, file, shown_name, rows)
+    tried = run_trial(where.config(), customer, feed, file, shown_name, rows)
     if as_json:
         write_json(asdict(tried))
     else:
@@ -89,77 +74,7 @@ def _feed(customer: Customer, feed_name: str | None, name: str) -> Feed | None:
     return feeds[feed_name]
 
 
-def _import(
-    config: Config, customer: Customer, feed: Feed | None, file: Path, name: str, rows: int
-) -> _Tried:
-    """Import the file with a worker of its own, in a folder of its own."""
-    with TemporaryDirectory(prefix="tilldrop-try-") as folder:
-        supervisor = Supervisor(Path(folder) / "worker.lock", config.importer)
-        try:
-            supervisor.start()
-            job = _job(config, customer, feed, file, name)
-            tried = _run(supervisor, job, Path(folder, "first"), rows)
-            report = tried.report
-            if feed and report.outcome == "rejected" and report.fault_count > len(report.faults):
-                # Of a file that is refused whole no row is kept: a second import bears them all.
-                lenient = replace(job, feed=feed_to_json(replace(feed, max_fault_share=1.0)))
-                every = _run(supervisor, lenient, Path(folder, "second"), 0)
-                tried = replace(tried, refused=every.refused)
-        except WorkerLost as lost:
-            raise WorkerLost(f"the import came to no end: {lost}") from lost
-        finally:
-            supervisor.stop()
-    return tried
-
-
-def _job(config: Config, customer: Customer, feed: Feed | None, file: Path, name: str) -> Job:
-    """Make the job that a delivery of this file would be; `_run` says where to."""
-    return Job(
-        delivery=DELIVERY,
-        run=1,
-        arrival_seq=1,
-        customer=customer.name,
-        name=name,
-        path=str(file.resolve()),
-        data_path="",
-        temp_dir="",
-        feed=feed_to_json(feed) if feed else None,
-        fingerprint=fingerprint(feed, customer.zone, customer.currency) if feed else None,
-        zone=customer.zone,
-        currency=customer.currency,
-        same_as=None,
-        max_record_bytes=config.limits.max_record_bytes,
-        memory_bytes=config.importer.memory_bytes,
-        threads=config.importer.threads,
-    )
-
-
-def _run(supervisor: Supervisor, job: Job, folder: Path, rows: int) -> _Tried:
-    """Run one job into a new data.db in a new folder."""
-    folder.mkdir()
-    data = folder / "data.db"
-    migrate(data)
-    report = supervisor.run(replace(job, data_path=str(data), temp_dir=str(folder)))
-    return _Tried(report, *_booked(data, rows))
-
-
-def _booked(path: Path, rows: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Read the first rows booked, and every row refused."""
-    with closing(sqlite3.connect(path)) as connection:
-        connection.row_factory = sqlite3.Row
-        booked = connection.execute(
-            "SELECT * FROM transactions ORDER BY line LIMIT ?", (rows,)
-        ).fetchall()
-        refused = connection.execute("SELECT * FROM rejected_rows ORDER BY line").fetchall()
-    return [_shown(row) for row in booked], [_shown(row) for row in refused]
-
-
-def _shown(row: sqlite3.Row) -> dict[str, Any]:
-    """Turn a row to a dict without what is the same in every row."""
-    return {name: row[name] for name in row.keys() if name not in _HIDDEN}  # noqa: SIM118  a Row
-
-
-def _write(tried: _Tried, customer: Customer, name: str) -> None:
+def _write(tried: Trial, customer: Customer, name: str) -> None:
     """Print the receipt, all faults that it has no room for, and the rows."""
     report = tried.report
     click.echo(receipts.render(_delivery(report, customer, name), report), nl=False)
@@ -171,16 +86,25 @@ def _write(tried: _Tried, customer: Customer, name: str) -> None:
             click.echo(visible(f"  line {row['line']}: {reason}"))
     if tried.booked:
         click.echo(f"\nThe first {len(tried.booked)} of {report.counts.transactions} rows:")
-        # A column that no row fills says nothing.
-        names = [name for name in tried.booked[0] if any(row[name] for row in tried.booked)]
-        head = [name.removesuffix("_minor") for name in names]
-        write_table(head, [[_readable(row, name) for name in names] for row in tried.booked], "")
+        _write_rows(tried.booked, customer.currency)
+    for table, rows in tried.children.items():
+        click.echo(f"\n{_CHILD_WORDS[table]}, {len(rows)} of {report.child_rows[table]}:")
+        _write_rows(rows, customer.currency)
 
 
-def _readable(row: dict[str, Any], name: str) -> object:
-    """Write minor units as plain decimals."""
-    if name.endswith("_minor") and row[name] is not None:
-        return Decimal(row[name]).scaleb(-minor_digits(row["currency"]))
+def _write_rows(rows: list[dict[str, Any]], currency: str) -> None:
+    # A column that no row fills says nothing.
+    names = [name for name in (rows[0] if rows else ()) if any(row[name] for row in rows)]
+    head = [name.removesuffix("_minor").removesuffix("_milli") for name in names]
+    write_table(head, [[_readable(row, name, currency) for name in names] for row in rows], "")
+
+
+def _readable(row: dict[str, Any], name: str, currency: str) -> object:
+    """Write minor units and thousandths as plain decimals."""
+    if row[name] is not None and name.endswith("_minor"):
+        return Decimal(row[name]).scaleb(-minor_digits(row.get("currency") or currency))
+    if row[name] is not None and name.endswith("_milli"):
+        return f"{Decimal(row[name]).scaleb(-3).normalize():f}"
     return row[name]
 
 

@@ -1,16 +1,16 @@
-"""run/control.sock: what the command line asks of the running daemon, and the verbs themselves.
+"""run/control.sock: what the command line asks of the running daemon.
 
-Owns the socket and the operator's changes to deliveries: replay, hold, release. These are plain
-functions of ledger and spool. A request is one line of JSON, {"do": VERB, ...}; so is the answer:
-{"ok": ...}, or {"error": CODE, "text": ...} with the code of a TilldropError. The socket is the
-owner's alone (mode 0600 in a folder of 0700), which is all its protection.
-Never decides what a verb's answer means to a customer.
+Owns the socket; what its verbs do to deliveries stands in `corrections`. A request is one line of
+JSON, {"do": VERB, ...}; so is the answer: {"ok": ...}, or {"error": CODE, "text": ...} with the
+code of a TilldropError. The socket is the owner's alone (mode 0600 in a folder of 0700), which is
+all its protection. Never decides what a verb's answer means to a customer.
 
     status                                   -> how it is: see `service`
     reload                                   -> {"customers": COUNT, "needs_restart": [SECTION]}
     replay   ids | customer [feed] [since]   -> {"deliveries": [ID]}; since: ISO 8601
     hold     ids                             -> {"deliveries": [ID]}
     release  ids                             -> {"deliveries": [ID]}
+    undo     id                              -> {"delivery", "restored", "removed", "kept"}
 """
 
 from __future__ import annotations
@@ -23,24 +23,17 @@ import socket
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from tilldrop import errors, journal
-from tilldrop.delivery import FINISHED, Cause, Delivery, State
-from tilldrop.errors import (
-    MoveRefused,
-    NoLongerKept,
-    NoSuchCustomer,
-    NotRunning,
-    TilldropError,
-    UsageWrong,
-)
+from tilldrop import corrections, errors, journal
+from tilldrop.delivery import Cause
+from tilldrop.errors import NoSuchCustomer, NotRunning, TilldropError, UsageWrong
+from tilldrop.importer import databases
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+    from collections.abc import Awaitable, Callable, Iterator, Mapping
     from pathlib import Path
 
     from tilldrop.config import Config, Paths
     from tilldrop.ledger import Ledger
-    from tilldrop.ledger_reading import LedgerReader
     from tilldrop.spool import Spool
 
     Verb = Callable[[dict[str, Any]], Awaitable[object]]
@@ -50,121 +43,47 @@ SOCKET_MODE = 0o600
 LINE_MOST_BYTES = 16 * 1024**2  # a replay of 500,000 deliveries by their ids
 ASK_TIMEOUT_S = 120.0  # a replay commits once a delivery
 READ_TIMEOUT_S = 10.0  # a client that says nothing
-HELD_BY_OPERATOR = "held-by-operator"
-FIND_MOST = 1_000_000
-
-
-# -- the verbs -----------------------------------------------------------------------------------
-
-
-def replay(ledger: Ledger, spool: Spool, ids: Iterable[str]) -> list[str]:
-    """Have finished deliveries imported once more, in the order in which they arrived.
-
-    All are looked at before the first is moved. Returns the ids in that order.
-    Raises NoSuchDelivery, MoveRefused (not finished), NoLongerKept, SpoolFailed.
-    """
-    chosen = _in_order(ledger, ids)
-    for delivery in chosen:
-        if delivery.state not in FINISHED:
-            raise MoveRefused(f"delivery {delivery.id} is {delivery.state}, so it is not replayed")
-        _check_kept(spool, delivery)
-    for delivery in chosen:
-        ledger.move(delivery.id, delivery.state, State.ARRIVED, Cause.REPLAY).result()
-        # As at an arrival, the ledger first: the rename rings the bell, and start-up and the scan
-        # finish it if it does not come to that.
-        spool.return_to_arrived(delivery.id)
-    return [delivery.id for delivery in chosen]
-
-
-def to_replay(
-    ledger: LedgerReader, customer: str, feed: str | None = None, since: datetime | None = None
-) -> list[str]:
-    """Find a customer's finished deliveries whose bytes are kept, in order of arrival.
-
-    feed: only what was read as that feed, and what no feed took; None: all. since: begun then or
-    later. Duplicates are left out: what they repeat is replayed.
-    """
-    found = ledger.find(customer=customer, since=since, limit=FIND_MOST)
-    wanted = [
-        delivery
-        for delivery in found
-        if delivery.state in FINISHED - {State.DUPLICATE}
-        and delivery.bytes_gone_at is None
-        and (feed is None or delivery.feed in {feed, None})
-    ]
-    return [delivery.id for delivery in sorted(wanted, key=_place)]
-
-
-def hold(ledger: Ledger, ids: Iterable[str]) -> list[str]:
-    """Put deliveries aside that wait for their import. Raises NoSuchDelivery, MoveRefused."""
-    chosen = _in_order(ledger, ids)
-    for delivery in chosen:
-        ledger.move(
-            delivery.id, State.ARRIVED, State.HELD, Cause.OPERATOR, reason=HELD_BY_OPERATOR
-        ).result()
-    return [delivery.id for delivery in chosen]
-
-
-def release(ledger: Ledger, spool: Spool, ids: Iterable[str]) -> list[str]:
-    """Let held deliveries be imported, as if they had never failed.
-
-    Ring the importer's bell afterwards: no file moves. Raises NoSuchDelivery, MoveRefused,
-    NoLongerKept.
-    """
-    chosen = _in_order(ledger, ids)
-    for delivery in chosen:
-        if delivery.state is not State.HELD:
-            raise MoveRefused(f"delivery {delivery.id} is {delivery.state}, not held")
-        _check_kept(spool, delivery)
-    for delivery in chosen:
-        ledger.move(
-            delivery.id,
-            State.HELD,
-            State.ARRIVED,
-            Cause.OPERATOR,
-            attempts=0,
-            not_before=None,
-        ).result()
-    return [delivery.id for delivery in chosen]
-
-
-def _in_order(ledger: LedgerReader, ids: Iterable[str]) -> list[Delivery]:
-    return sorted((ledger.one(each) for each in dict.fromkeys(ids)), key=_place)
-
-
-def _place(delivery: Delivery) -> int:
-    return delivery.arrival_seq or 0
-
-
-def _check_kept(spool: Spool, delivery: Delivery) -> None:
-    if delivery.bytes_gone_at is not None or spool.path_of(delivery.id) is None:
-        raise NoLongerKept(f"the bytes of delivery {delivery.id} are no longer kept")
 
 
 # -- the daemon's side ---------------------------------------------------------------------------
 
 
 def delivery_verbs(
-    ledger: Ledger, spool: Spool, config_of: Callable[[], Config], ring: Callable[[Cause], None]
+    ledger: Ledger,
+    spool: Spool,
+    tasks: corrections.Tasks,
+    config_of: Callable[[], Config],
+    ring: Callable[[Cause], None],
 ) -> dict[str, Verb]:
-    """Return replay, hold and release as the socket serves them."""
+    """Return replay, hold, release and undo as the socket serves them."""
 
     async def do_replay(request: dict[str, Any]) -> object:
-        if "ids" in request:
-            ids = _ids(request)
-        else:
-            ids = await asyncio.to_thread(to_replay, ledger, *_selection(request, config_of()))
-        return {"deliveries": await asyncio.to_thread(replay, ledger, spool, ids)}
+        replayed = await asyncio.to_thread(_replay, ledger, spool, request, config_of())
+        ring(Cause.REPLAY)
+        return {"deliveries": replayed}
 
     async def do_hold(request: dict[str, Any]) -> object:
-        return {"deliveries": await asyncio.to_thread(hold, ledger, _ids(request))}
+        return {"deliveries": await asyncio.to_thread(corrections.hold, ledger, _ids(request))}
 
     async def do_release(request: dict[str, Any]) -> object:
-        released = await asyncio.to_thread(release, ledger, spool, _ids(request))
+        released = await asyncio.to_thread(corrections.release, ledger, spool, _ids(request))
         ring(Cause.OPERATOR)
         return {"deliveries": released}
 
-    return {"replay": do_replay, "hold": do_hold, "release": do_release}
+    async def do_undo(request: dict[str, Any]) -> object:
+        paths = databases.present(config_of().paths)
+        one = str(request.get("id"))
+        return await asyncio.to_thread(corrections.undo, ledger, spool, tasks, paths, one)
+
+    return {"replay": do_replay, "hold": do_hold, "release": do_release, "undo": do_undo}
+
+
+def _replay(ledger: Ledger, spool: Spool, request: dict[str, Any], config: Config) -> list[str]:
+    if "ids" in request:
+        return corrections.replay(ledger, spool, _ids(request))
+    customer, feed, since = _selection(request, config)
+    chosen = corrections.select(ledger, customer, feed, since)
+    return corrections.replay_customer(ledger, spool, customer, chosen)
 
 
 def _ids(request: dict[str, Any]) -> list[str]:

@@ -52,6 +52,7 @@ class Cause(StrEnum):
     OPERATOR = "operator"
     REPLAY = "replay"
     REMOVE = "remove"  # the client discarded what it had not finished
+    COMPANION = "companion"  # the file that declares its figures has come
 
 
 MOVES: dict[State, frozenset[State]] = {
@@ -66,18 +67,26 @@ MOVES: dict[State, frozenset[State]] = {
             State.DUPLICATE,
             State.UNCLAIMED,
             State.ARRIVED,  # temporary trouble: try again at not_before
-            State.HELD,
+            State.HELD,  # third crash, or other figures than the file declares
         }
     ),
-    State.IMPORTED: frozenset({State.ARRIVED}),
+    State.IMPORTED: frozenset({State.ARRIVED, State.REJECTED}),  # rejected: undone
     State.REJECTED: frozenset({State.ARRIVED}),
     State.DUPLICATE: frozenset({State.ARRIVED}),
     State.UNCLAIMED: frozenset({State.ARRIVED}),
-    State.HELD: frozenset({State.ARRIVED}),
+    State.HELD: frozenset({State.ARRIVED, State.REJECTED}),
 }
 
 ACCEPTED = frozenset(set(State) - {State.RECEIVING, State.WAITING, State.BROKEN})
 FINISHED = frozenset({State.IMPORTED, State.REJECTED, State.DUPLICATE, State.UNCLAIMED})
+
+UNDONE = "undone"  # the reason of a delivery that an operator took back
+# Reasons for which a file is held until an operator accepts its figures.
+CONTROL_REASONS = frozenset({"control-differs", "control-missing", "companion-missing"})
+# Reasons for which a file's bytes are not kept.
+CARD_REASONS = frozenset({"card-data", "card-track-data", "card-code"})
+# What follows a feed's name in the `feed` of a companion, which itself books nothing.
+COMPANION = ":companion"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +100,9 @@ class Delivery:
     mtime: what the client's utime asked to be shown, seconds since 1970; else None.
     run: number of the latest import attempt, 0 before the first.
     attempts: failed attempts in a row. not_before: earliest next attempt.
-    bytes_gone_at: when retention took the bytes.
+    bytes_gone_at: when the bytes were removed: by retention, or because they held card numbers.
+    accepted: an operator let it in although the figures that it declares differ.
+    replay: JSON of `Job.replay` for its next run, None if that is of no replay.
     """
 
     id: str
@@ -114,6 +125,13 @@ class Delivery:
     sha256: str | None
     fingerprint: str | None
     bytes_gone_at: datetime | None
+    accepted: int = 0
+    replay: str | None = None
+
+    @property
+    def is_companion(self) -> bool:
+        """Tell whether it was taken as the file that declares another's figures."""
+        return self.feed is not None and self.feed.endswith(COMPANION)
 
 
 def new_id(now: datetime) -> str:

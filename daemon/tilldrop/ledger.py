@@ -16,7 +16,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tilldrop import journal, ledger_schema
-from tilldrop.delivery import MOVES, Cause, Delivery, State, new_id
+from tilldrop.delivery import CARD_REASONS, MOVES, Cause, Delivery, State, new_id
 from tilldrop.errors import LedgerBusy, MoveRefused, NoSuchDelivery, TilldropError
 from tilldrop.ledger_reading import (
     BUSY_TIMEOUT_MS,
@@ -31,7 +31,7 @@ from tilldrop.ledger_reading import (
 from tilldrop.sqlite import check_version, journal_mode, sqlite3
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from tilldrop.rows import Report
@@ -129,7 +129,7 @@ class Ledger(LedgerReader):
             self._note(connection, delivery, None, Cause.BEGIN, None)
             return delivery
 
-        return self._submit(apply, can_wait=True)
+        return self.submit(apply, can_wait=True)
 
     def move(
         self,
@@ -147,11 +147,27 @@ class Ledger(LedgerReader):
         The future raises MoveRefused (another state, or no such move), NoSuchDelivery,
         LedgerBusy, LedgerFailed. Cost: shares one commit with all that wait.
         """
-        return self._submit(
+        return self.submit(
             lambda connection: self._move(
                 connection, delivery_id, before, after, cause, reason, columns
             )
         )
+
+    def move_all(
+        self,
+        chosen: Iterable[tuple[str, State, Mapping[str, object]]],
+        after: State,
+        cause: Cause,
+    ) -> Future[list[Delivery]]:
+        """Move several deliveries (id, state before, columns) in one commit: all or none."""
+
+        def apply(connection: sqlite3.Connection) -> list[Delivery]:
+            return [
+                self._move(connection, one, before, after, cause, None, columns)
+                for one, before, columns in chosen
+            ]
+
+        return self.submit(apply)
 
     def amend(self, delivery_id: str, state: State, **columns: object) -> Future[Delivery]:
         """Change columns without a move, if the state still is the given one."""
@@ -160,7 +176,7 @@ class Ledger(LedgerReader):
             self._update(connection, delivery_id, state, columns)
             return self._fetch(connection, delivery_id)
 
-        return self._submit(apply)
+        return self.submit(apply)
 
     def claim_next(self, cause: Cause, ready: Callable[[str], bool]) -> Delivery | None:
         """Take the next delivery to import: ARRIVED -> IMPORTING.
@@ -192,29 +208,28 @@ class Ledger(LedgerReader):
                     )
             return None
 
-        return self._submit(apply).result()
+        return self.submit(apply).result()
 
     def record_report(self, report: Report) -> Future[Delivery]:
-        """Store a run's report and move its delivery by it: IMPORTING -> report.outcome."""
+        """Store a run's report and move its delivery by it: IMPORTING -> report.outcome.
+
+        A file with card data is marked as gone in the same commit: drop its bytes afterwards.
+        """
 
         def apply(connection: sqlite3.Connection) -> Delivery:
-            connection.execute(
-                "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?)",
-                (
-                    report.delivery,
-                    report.run,
-                    instant_text(self._now()),
-                    report.outcome,
-                    report.to_json(),
-                ),
-            )
-            learnt = {
+            ended_at = instant_text(self._now())
+            run = (report.delivery, report.run, ended_at, report.outcome, report.to_json())
+            connection.execute("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?)", run)
+            learnt: dict[str, object] = {
                 "feed": report.feed,
                 "fingerprint": report.fingerprint,
                 "sha256": report.sha256,
                 "attempts": 0,
                 "not_before": None,
+                "replay": None,
             }
+            if report.reason in CARD_REASONS:
+                learnt["bytes_gone_at"] = ended_at
             return self._move(
                 connection,
                 report.delivery,
@@ -225,13 +240,14 @@ class Ledger(LedgerReader):
                 learnt,
             )
 
-        return self._submit(apply)
+        return self.submit(apply)
 
     # -- the writer thread -----------------------------------------------------------------
 
-    def _submit(
+    def submit(
         self, apply: Callable[[sqlite3.Connection], T], *, can_wait: bool = False
     ) -> Future[T]:
+        """Have the writer thread apply a change; for the ledger's own modules."""
         done: Future[T] = Future()
         self._changes.put(_Change(apply, done, can_wait))
         return done

@@ -32,7 +32,7 @@ BUSY_TIMEOUT_MS = 5_000  # longest a door may wait for another program's lock
 DETAIL = (
     "id, arrival_seq, customer, door, name, state, size_bytes, gap_from, mtime, began_at,"
     " arrived_at, changed_at, run, attempts, not_before, feed, reason, sha256, fingerprint,"
-    " bytes_gone_at"
+    " bytes_gone_at, accepted, replay"
 )
 UNFINISHED = "state IN ('receiving', 'waiting', 'broken')"
 QUEUED = "state IN ('arrived', 'importing')"
@@ -161,6 +161,31 @@ class LedgerReader:
             return self._deliveries(condition + " ORDER BY changed_at", (customer,))
         return self._deliveries(condition + " AND name = ? ORDER BY changed_at", (customer, name))
 
+    def has_inside(self, customer: str, folder: str) -> bool:
+        """Say whether anything was ever delivered into a folder, or is unfinished there."""
+        inside = "name >= ?2 || '/' AND name < ?2 || '0'"  # 0 is the sign that follows a slash
+        sql = (
+            "SELECT EXISTS (SELECT 1 FROM deliveries WHERE customer = ?1"  # noqa: S608  our text
+            f" AND arrival_seq IS NOT NULL AND {inside}) OR EXISTS (SELECT 1 FROM deliveries"
+            f" WHERE {UNFINISHED} AND customer = ?1 AND bytes_gone_at IS NULL AND {inside})"
+        )
+        return bool(self.rows(sql, (customer, folder))[0][0])
+
+    def stored_bytes(self, customer: str) -> int:
+        """Return how many bytes of a customer are kept. Cost: each of its deliveries once."""
+        sql = (
+            "SELECT coalesce(sum(size_bytes), 0) FROM deliveries"
+            " WHERE customer = ? AND bytes_gone_at IS NULL AND "
+        )
+        halves = ("arrival_seq IS NOT NULL", UNFINISHED)  # each has its index
+        return sum(int(self.rows(sql + half, (customer,))[0][0]) for half in halves)
+
+    def count_begun(self, customer: str, since: datetime) -> int:
+        """Return how many uploads a customer began since. Cost: all that began since then."""
+        sql = "SELECT count(*) FROM deliveries WHERE id >= ? AND customer = ?"
+        first_id = f"{since.astimezone(UTC):%y%m%d-%H%M%S}"  # as `delivery.new_id` begins
+        return int(self.rows(sql, (first_id, customer))[0][0])
+
     def with_receipt(self, customer: str, limit: int) -> list[Delivery]:
         """Return the last deliveries about which there is something to tell, newest first."""
         condition = (
@@ -190,6 +215,17 @@ class LedgerReader:
         )
         parameters = (first.arrival_seq, last.arrival_seq, last.customer, feed)
         return bool(self.rows(sql, parameters)[0][0])
+
+    def in_replay(self, customer: str) -> int:
+        """Return how many of a customer's deliveries wait for their part of a replay."""
+        sql = "SELECT count(*) FROM deliveries WHERE replay IS NOT NULL AND customer = ?"
+        return int(self.rows(f"{sql} AND {QUEUED}", (customer,))[0][0])
+
+    def importing_of(self, customer: str) -> str | None:
+        """Return which delivery of a customer is being imported just now."""
+        sql = "SELECT id FROM deliveries WHERE state = 'importing' AND customer = ?"
+        found = self.rows(sql, (customer,))
+        return str(found[0][0]) if found else None
 
     def next_attempt_at(self) -> datetime | None:
         """Return when the earliest waiting retry is due; None if none waits."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tilldrop.sqlite import sqlite3
 
 STEPS = Migrations("ledger")
-KNOWN = frozenset({"001", "002"})
+KNOWN = frozenset({"001", "002", "003"})
 
 
 @STEPS(name="001")
@@ -31,6 +31,12 @@ def deliveries_moves_runs(db: Database) -> None:
 def origin(db: Database) -> None:
     """Let a door remember where a delivery's bytes came from."""
     _run(db, "ledger-002.sql")
+
+
+@STEPS(name="003")
+def accepted_replay(db: Database) -> None:
+    """Remember what an operator let in, and which deliveries are replayed together."""
+    _run(db, "ledger-003.sql")
 
 
 def _run(db: Database, file: str) -> None:

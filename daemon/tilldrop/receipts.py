@@ -8,9 +8,11 @@ Never opens a file or a database: it is a function of the delivery and its repor
 from __future__ import annotations
 
 import textwrap
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tilldrop.delivery import Delivery, State
+from tilldrop import receipt_words as words
+from tilldrop.delivery import CONTROL_REASONS, UNDONE, Delivery, State
 from tilldrop.errors import FAULTS
 from tilldrop.rows import FAULTS_KEPT, Counts, Fault, Report, minor_digits
 
@@ -21,84 +23,6 @@ WIDTH = 90
 LABEL_WIDTH = 22
 INDENT = "  "
 FOLDER = "receipts"
-
-_VERDICTS: dict[State, str] = {
-    State.RECEIVING: "BEING RECEIVED",
-    State.WAITING: "WAITING FOR THE END OF THE UPLOAD",
-    State.BROKEN: "INCOMPLETE",
-    State.ARRIVED: "WAITING FOR ITS IMPORT",
-    State.IMPORTING: "IN WORK",
-    State.IMPORTED: "ACCEPTED",
-    State.REJECTED: "REFUSED",
-    State.DUPLICATE: "DUPLICATE",
-    State.UNCLAIMED: "NOT EXPECTED",
-    State.HELD: "BEING LOOKED AT BY THE OPERATOR",
-}
-_ACCEPTED_WITH_FAULTS = "ACCEPTED WITH FAULTS"
-
-_NEXT_BY_STATE: dict[State, str] = {
-    State.RECEIVING: "Nothing yet: the upload is still going on.",
-    State.WAITING: (
-        "If your program uploads under a temporary name, let it finish by renaming the file."
-        " Otherwise send the file again under its final name."
-    ),
-    State.BROKEN: (
-        "The upload ended before the whole file was here, and nothing was booked."
-        " Send the file again, whole, or let your program resume it."
-    ),
-    State.ARRIVED: "Nothing: the file is safely here and will be imported by itself.",
-    State.IMPORTING: "Nothing: the file is being imported. Read this receipt again in a minute.",
-    State.IMPORTED: "Nothing.",
-    State.REJECTED: "Correct the file and send it again; nothing of it was booked.",
-    State.DUPLICATE: "Nothing: the same content is already booked.",
-    State.UNCLAIMED: (
-        "Send the file under one of the agreed names. If this is a new kind of file, ask the"
-        " operator to set it up; then this delivery can be imported without being sent again."
-    ),
-    State.HELD: "Nothing: the file is safely here, and the operator has been told.",
-}
-_NEXT_WITH_FAULTS = (
-    "Correct the rows listed above and send them in a new file. It may hold the other rows of"
-    " this file too: transactions that are already booked are not booked twice."
-)
-_NEXT_IF_CUT_SHORT = (
-    "Nothing, unless the file should be longer than it is: then send it again, whole."
-)
-_NEXT_BY_REASON: dict[str, str] = {
-    "file-empty": "Look whether your export ran, then send the file again.",
-    "no-records": (
-        "If there were no sales, there is nothing to do. Otherwise look whether your export"
-        " ran, then send the file again."
-    ),
-    "not-text": "Export as CSV text, not as a spreadsheet or an archive, and send that.",
-    "nul-bytes": "The file was probably damaged on its way. Export it and send it again.",
-    "encoding-wrong": (
-        "Export with the agreed character set, or tell the operator that it has changed;"
-        " nothing of this file was booked."
-    ),
-    "header-missing": "Export with column names, as agreed, and send the file again.",
-    "header-lacks": (
-        "Add the missing columns to your export and send the file again. If your system now"
-        " calls them by other names, tell the operator."
-    ),
-    "header-repeats": "Remove or rename the repeated column and send the file again.",
-    "name-lacks-value": "Send the file again under a name of the agreed form.",
-    "quote-unclosed": (
-        "Close or remove the quotation mark on that line, and look whether the file was cut"
-        " short. Then send it again; nothing of it was booked."
-    ),
-    "too-many-faults": (
-        "Correct the rows listed above and send the whole file again. If your system now writes"
-        " its files in another way, tell the operator. Nothing of this file was booked."
-    ),
-    "never-renamed": (
-        "Send the file again under its final name, or let your program finish by renaming it."
-    ),
-    "counts-disagree": (
-        "Look whether the file was cut short or has stray quotation marks, and send it again;"
-        " nothing of it was booked."
-    ),
-}
 
 
 def name_for(delivery: Delivery) -> str:
@@ -115,12 +39,15 @@ def render(delivery: Delivery, report: Report | None, max_faults: int = FAULTS_K
     report: of its latest finished run; None before that. max_faults: how many are listed.
     Returns ASCII text whose lines end in LF. Cost: no more than the listed faults.
     """
-    # A report of an earlier run says nothing about a delivery that is in work again.
-    told = report if delivery.state in _WITH_REPORT else None
+    told = report if _is_told(delivery) else None
     lines = [_verdict(delivery, told), ""]
+    if told is not None and told.sandbox:
+        lines += [*_wrapped(words.SANDBOX), ""]
     lines += _facts(delivery)
     if told is not None:
         lines += _counted(told)
+    if delivery.is_companion:
+        lines += ["", *_wrapped(words.COMPANION)]
     lines += _reason(delivery, told)
     if told is not None:
         lines += _faults(told, max_faults)
@@ -131,12 +58,15 @@ def render(delivery: Delivery, report: Report | None, max_faults: int = FAULTS_K
 
 def reason(delivery: Delivery, report: Report | None) -> str:
     """Return why a delivery was not imported, one sentence; "" if there is nothing to tell."""
+    report = report if _is_told(delivery) else None
     code = _reason_code(delivery, report)
     if code is None or delivery.state is State.IMPORTED:
         return ""
     at = _reason_fault(report)
     if at is None:
         at = Fault(code, seen=report.reason_seen if report is not None else "")
+    if at.seen == f"line {at.line}":
+        at = replace(at, seen="")  # the place is told already
     text = f"line {at.line}: {_told(at)}" if at.line else _told(at)
     return f"{text[:1].upper()}{text[1:].rstrip('.')}."
 
@@ -144,10 +74,22 @@ def reason(delivery: Delivery, report: Report | None) -> str:
 _WITH_REPORT = frozenset({State.IMPORTED, State.REJECTED, State.DUPLICATE, State.UNCLAIMED})
 
 
+def _is_told(delivery: Delivery) -> bool:
+    """Say whether the latest report tells how the delivery stands.
+
+    A report of an earlier run says nothing about one that is in work again or was taken back.
+    """
+    if delivery.state is State.HELD:
+        return delivery.reason in CONTROL_REASONS
+    return delivery.state in _WITH_REPORT and delivery.reason != UNDONE
+
+
 def _verdict(delivery: Delivery, report: Report | None) -> str:
     if delivery.state is State.IMPORTED and report is not None and _is_faulty(report):
-        return _ACCEPTED_WITH_FAULTS
-    return _VERDICTS[delivery.state]
+        return words.ACCEPTED_WITH_FAULTS
+    if delivery.reason == UNDONE:
+        return words.TAKEN_BACK
+    return words.VERDICTS[delivery.state]
 
 
 def _is_faulty(report: Report) -> bool:
@@ -170,37 +112,47 @@ def _counted(report: Report) -> Iterator[str]:
         return
     yield ""
     yield _labelled("Rows read", f"{counts.read:,}")
+    if counts.skipped:
+        yield _labelled("Rows left out", f"{counts.skipped:,} (as agreed)")
     if counts.rejected:
         yield _labelled("Rows refused", f"{counts.rejected:,}")
     if counts.repeated:
         yield _labelled("Rows repeated", f"{counts.repeated:,} (the last row was taken)")
-    if report.outcome == "rejected":
-        yield _labelled("Transactions booked", "none")
+    noun = words.MASTERS[report.table]
+    if report.outcome != "imported":
+        yield _labelled(f"{noun} booked", "none")
         return
-    yield from _booked(counts)
-    yield from _amounts(report)
+    yield from _booked(noun, counts)
+    for table, label in words.CHILDREN.items():
+        if number := report.child_rows.get(table, 0):
+            yield _labelled(label, f"{number:,}")
+    if report.table == "transactions":
+        yield from _amounts(report)
 
 
-def _booked(counts: Counts) -> Iterator[str]:
-    yield _labelled("Transactions", f"{counts.transactions:,}")
+def _booked(noun: str, counts: Counts) -> Iterator[str]:
+    yield _labelled(noun, f"{counts.transactions:,}")
     for label, number, note in (
         ("  booked new", counts.inserted, ""),
         ("  booked changed", counts.updated, ""),
         ("  unchanged", counts.unchanged, " (already booked like this)"),
         ("  not booked", counts.superseded, " (older than what we have)"),
+        ("  gone", counts.gone, " (not in this file any more, which is complete)"),
+        ("  taken away", counts.removed, " (booked before, when the file was read otherwise)"),
     ):
         if number:
             yield _labelled(label, f"{number:,}{note}")
 
 
 def _amounts(report: Report) -> Iterator[str]:
-    currency = report.currency or ""
-    yield _labelled("Control total", _amount(report.total_minor, currency))
+    currency = report.currency
+    if currency is None:
+        yield _labelled("Control total", "none, for the amounts are in several currencies")
+    else:
+        yield _labelled("Control total", _amount(report.total_minor, currency))
     if report.counts.refunds:
-        yield _labelled(
-            "  of that refunds",
-            f"{_amount(report.refund_minor, currency)} ({report.counts.refunds:,})",
-        )
+        refunded = "" if currency is None else f"{_amount(report.refund_minor, currency)} "
+        yield _labelled("  of that refunds", f"{refunded}({report.counts.refunds:,})")
     if report.sold_from is not None:
         yield _labelled("First sale", _ascii(report.sold_from))
     if report.sold_to is not None:
@@ -250,17 +202,38 @@ def _faults(report: Report, max_faults: int) -> Iterator[str]:
 
 
 def _warnings(report: Report) -> Iterator[str]:
-    if not report.warning_counts:
-        return
-    yield ""
-    yield "Notes (these rows were not refused)"
+    of_rows = {
+        code: number
+        for code, number in sorted(report.warning_counts.items())
+        if code not in words.ABOUT_THE_FILE
+    }
+    if of_rows:
+        yield ""
+        yield "Notes (these rows were not refused)"
     examples = {fault.code: fault for fault in reversed(report.faults) if fault.warning}
-    for code, number in sorted(report.warning_counts.items()):
+    for code, number in of_rows.items():
         example = examples.get(code, Fault(code, field="a column", seen="a time"))
         times = "once" if number == 1 else f"{number:,} times"
         where = f", first on line {example.line}" if example.line and number > 1 else ""
         where = f", on line {example.line}" if example.line and number == 1 else where
         yield from _listed(f"{times}{where}: {_told(example)}")
+    yield from _notes_on_the_file(report)
+
+
+def _notes_on_the_file(report: Report) -> Iterator[str]:
+    """List what is said of the file: new columns, locations and payment methods, its form."""
+    counts = {code: n for code, n in report.warning_counts.items() if code in words.ABOUT_THE_FILE}
+    if not counts:
+        return
+    yield ""
+    yield "About this file"
+    for code, number in sorted(counts.items()):
+        told = [fault for fault in report.faults if fault.warning and fault.code == code]
+        for fault in told:
+            yield from _listed(_told(fault))
+        if not told:
+            times = "" if number == 1 else f"{number:,} times: "
+            yield from _listed(f"{times}{_told(Fault(code, field='a column'))}")
 
 
 def _told(fault: Fault) -> str:
@@ -274,12 +247,12 @@ def _next_step(delivery: Delivery, report: Report | None) -> str:
         faulty = report is not None and _is_faulty(report)
         cut_short = report is not None and "last-line-unterminated" in report.warning_counts
         if cut_short and not faulty:
-            return _NEXT_IF_CUT_SHORT
-        return _NEXT_WITH_FAULTS if faulty else _NEXT_BY_STATE[State.IMPORTED]
-    by_state = _NEXT_BY_STATE[delivery.state]
-    if delivery.state not in {State.REJECTED, State.BROKEN}:
+            return words.NEXT_IF_CUT_SHORT
+        return words.NEXT_WITH_FAULTS if faulty else words.NEXT_BY_STATE[State.IMPORTED]
+    by_state = words.NEXT_BY_STATE[delivery.state]
+    if delivery.state not in {State.REJECTED, State.BROKEN, State.HELD}:
         return by_state
-    return _NEXT_BY_REASON.get(_reason_code(delivery, report) or "", by_state)
+    return words.NEXT_BY_REASON.get(_reason_code(delivery, report) or "", by_state)
 
 
 def _labelled(label: str, text: str) -> str:

@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from typing import TYPE_CHECKING
 
 from tilldrop.errors import SpoolFailed, SpoolFull, SpoolSplit
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 FILE_MODE = 0o600
@@ -81,6 +83,13 @@ class Spool:
         """Kept -> arrived: rings the importer's bell. Doing it again is fine."""
         self._move(delivery_id, self.kept, self.arrived)
 
+    def return_all(self, delivery_ids: Iterable[str]) -> None:
+        """Kept -> arrived for many: each a rename, all of them one sync."""
+        for delivery_id in delivery_ids:
+            self._move(delivery_id, self.kept, self.arrived, durable=False)
+        for folder in (self.arrived, self.kept):
+            _sync_folder(folder)
+
     def is_arrived(self, delivery_id: str) -> bool:
         """Say whether the importer may read it."""
         return (self.arrived / delivery_id).exists()
@@ -104,6 +113,26 @@ class Spool:
     def strays(self, folder: Path) -> list[str]:
         """Return the names of all files in one of the spool's folders."""
         return sorted(entry.name for entry in os.scandir(folder) if entry.is_file())
+
+    def put_in_place(self, delivery_id: str, source: Path) -> None:
+        """Let a file take the place of a delivery's bytes; nothing if it did so already.
+
+        source: on any file system. The bytes that were there are gone afterwards.
+        """
+        target = self.path_of(delivery_id)
+        if target is None or not source.exists():
+            return
+        beside = self.receiving / f"{delivery_id}.new"  # a stray there is dropped at start-up
+        try:
+            shutil.copyfile(source, beside)
+            beside.chmod(FILE_MODE)
+            _sync(beside)
+            beside.replace(target)
+            source.unlink()
+        except OSError as error:
+            raise failure(error, f"cannot replace {delivery_id}") from error
+        for folder in (target.parent, self.receiving):
+            _sync_folder(folder)
 
     def drop(self, delivery_id: str) -> None:
         """Remove the bytes, wherever they are; retention and discarded uploads."""
@@ -131,13 +160,17 @@ def _opened(path: Path, flags: int) -> int:
 
 def _sync_folder(folder: Path) -> None:
     try:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        _sync(folder)
     except OSError as error:
         raise failure(error, f"cannot sync {folder.name}") from error
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def failure(error: OSError, what: str) -> SpoolFull | SpoolFailed:

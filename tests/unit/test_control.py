@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.unit.spine import Spine, spine
-from tilldrop import control
+from tilldrop import control, corrections
 from tilldrop.config import Paths
 from tilldrop.delivery import Cause, State
 from tilldrop.errors import (
@@ -74,7 +74,7 @@ def test_a_replay_brings_a_finished_delivery_back_with_its_bytes(
 ) -> None:
     delivery = finish(base, outcome)
     place = base.ledger.one(delivery).arrival_seq
-    assert control.replay(base.ledger, base.spool, [delivery]) == [delivery]
+    assert corrections.replay(base.ledger, base.spool, [delivery]) == [delivery]
     assert state(base, delivery) is State.ARRIVED
     assert base.spool.is_arrived(delivery)
     assert base.ledger.one(delivery).arrival_seq == place
@@ -82,7 +82,7 @@ def test_a_replay_brings_a_finished_delivery_back_with_its_bytes(
 
 def test_replays_are_done_in_the_order_of_arrival(base: Spine) -> None:
     first, second, third = finish(base), finish(base), finish(base)
-    assert control.replay(base.ledger, base.spool, [third, first, second, first]) == [
+    assert corrections.replay(base.ledger, base.spool, [third, first, second, first]) == [
         first,
         second,
         third,
@@ -93,11 +93,11 @@ def test_one_that_cannot_be_replayed_leaves_the_others_alone(base: Spine) -> Non
     fine, waiting, gone = finish(base), arrive(base), finish(base)
     base.spool.drop(gone)
     with pytest.raises(MoveRefused, match="is arrived"):
-        control.replay(base.ledger, base.spool, [fine, waiting])
+        corrections.replay(base.ledger, base.spool, [fine, waiting])
     with pytest.raises(NoLongerKept):
-        control.replay(base.ledger, base.spool, [fine, gone])
+        corrections.replay(base.ledger, base.spool, [fine, gone])
     with pytest.raises(NoSuchDelivery):
-        control.replay(base.ledger, base.spool, [fine, "261121-000000-xxxxx"])
+        corrections.replay(base.ledger, base.spool, [fine, "261121-000000-xxxxx"])
     assert state(base, fine) is State.IMPORTED
 
 
@@ -108,18 +108,18 @@ def test_what_to_replay_is_found_by_customer_feed_and_time(base: Spine) -> None:
     finish(base, "duplicate")
     finish(base, who="best")
     arrive(base)
-    find = control.to_replay
-    assert find(base.ledger, "acme") == [old, other_feed, unclaimed]
-    assert find(base.ledger, "acme", feed="sales") == [old, unclaimed]
-    assert find(base.ledger, "acme", since=later) == [other_feed, unclaimed]
-    assert find(base.ledger, "nobody") == []
+    find = corrections.select
+    assert find(base.ledger, "acme").ids == [old, other_feed, unclaimed]
+    assert find(base.ledger, "acme", feed="sales").ids == [old, unclaimed]
+    assert find(base.ledger, "acme", since=later).ids == [other_feed, unclaimed]
+    assert find(base.ledger, "nobody").ids == []
 
 
 def test_a_held_delivery_is_passed_over_until_it_is_released(base: Spine) -> None:
     delivery = arrive(base)
-    assert control.hold(base.ledger, [delivery]) == [delivery]
+    assert corrections.hold(base.ledger, [delivery]) == [delivery]
     assert base.ledger.claim_next(Cause.SCAN, base.spool.is_arrived) is None
-    assert control.release(base.ledger, base.spool, [delivery]) == [delivery]
+    assert corrections.release(base.ledger, base.spool, [delivery]) == [delivery]
     claimed = base.ledger.claim_next(Cause.SCAN, base.spool.is_arrived)
     assert claimed is not None
     assert claimed.id == delivery
@@ -131,7 +131,7 @@ def test_a_released_delivery_has_all_its_attempts_again(base: Spine) -> None:
     base.ledger.move(
         delivery, State.IMPORTING, State.HELD, Cause.CRASH, reason="import-crashed", attempts=3
     ).result()
-    control.release(base.ledger, base.spool, [delivery])
+    corrections.release(base.ledger, base.spool, [delivery])
     after = base.ledger.one(delivery)
     assert (after.attempts, after.not_before, after.reason) == (0, None, None)
 
@@ -139,9 +139,97 @@ def test_a_released_delivery_has_all_its_attempts_again(base: Spine) -> None:
 def test_only_what_waits_is_held_and_only_what_is_held_is_released(base: Spine) -> None:
     delivery = finish(base)
     with pytest.raises(MoveRefused):
-        control.hold(base.ledger, [delivery])
+        corrections.hold(base.ledger, [delivery])
     with pytest.raises(MoveRefused):
-        control.release(base.ledger, base.spool, [delivery])
+        corrections.release(base.ledger, base.spool, [delivery])
+
+
+class Tasks:
+    """Stands for the supervisor: notes what it is asked, and says what the test wants."""
+
+    def __init__(self) -> None:
+        self.asked: list[dict[str, Any]] = []
+
+    def task(self, what: dict[str, Any]) -> dict[str, Any]:
+        self.asked.append(what)
+        return {"restored": 1, "removed": 2, "kept": ["a newer delivery wrote it"], "known": 3}
+
+
+def test_a_customers_replay_is_one_and_bears_its_order(base: Spine) -> None:
+    first, second, third = finish(base), finish(base), finish(base)
+    chosen = corrections.select(base.ledger, "acme")
+    corrections.replay_customer(base.ledger, base.spool, "acme", chosen)
+    parts = [json.loads(str(base.ledger.one(each).replay)) for each in (first, second, third)]
+    assert [(part["first"], part["last"], part["seqs"]) for part in parts] == [
+        (True, False, [1, 2, 3]),
+        (False, False, []),
+        (False, True, []),
+    ]
+    with pytest.raises(MoveRefused, match="under way, 3 still"):
+        corrections.replay_customer(base.ledger, base.spool, "acme", chosen)
+
+
+def test_what_a_replay_cannot_have_any_more_is_told(base: Spine) -> None:
+    gone, kept = finish(base), finish(base)
+    never_booked = finish(base, "rejected")
+    for each in (gone, never_booked):
+        state_now = base.ledger.one(each).state
+        base.ledger.amend(each, state_now, bytes_gone_at=base.clock()).result()
+    selection = corrections.select(base.ledger, "acme")
+    assert [one.id for one in selection.chosen] == [kept]
+    assert [one.id for one in selection.gone] == [gone]
+
+
+def test_what_was_taken_back_and_companions_are_no_part_of_a_replay(base: Spine) -> None:
+    taken_back, kept = finish(base), finish(base)
+    finish(base, feed="sales:companion")
+    corrections.undo(base.ledger, base.spool, Tasks(), [base.config.paths.data], taken_back)
+    assert corrections.select(base.ledger, "acme").ids == [kept]
+
+
+def test_an_undo_asks_for_each_database_and_rejects_the_delivery(base: Spine) -> None:
+    delivery, tasks = finish(base), Tasks()
+    paths = base.config.paths
+    done = corrections.undo(base.ledger, base.spool, tasks, [paths.sandbox, paths.data], delivery)
+    assert [(asked["data_path"], asked["elsewhere"]) for asked in tasks.asked] == [
+        (str(paths.sandbox), None),
+        (str(paths.data), 3),
+    ]
+    assert tasks.asked[0]["arrival_seq"] == 1
+    assert (done["restored"], done["removed"], len(done["kept"])) == (2, 4, 2)
+    after = base.ledger.one(delivery)
+    assert (after.state, after.reason) == (State.REJECTED, "undone")
+    with pytest.raises(MoveRefused, match="booked nothing"):
+        corrections.undo(base.ledger, base.spool, tasks, [paths.data], delivery)
+
+
+def hold_for_control(base: Spine) -> str:
+    delivery = arrive(base)
+    base.ledger.move(delivery, State.ARRIVED, State.IMPORTING, Cause.SCAN).result()
+    base.ledger.record_report(Report(delivery, 1, "held", reason="control-differs")).result()
+    return delivery
+
+
+def test_an_undo_of_what_is_held_only_rejects_it(base: Spine) -> None:
+    delivery, tasks = hold_for_control(base), Tasks()
+    corrections.undo(base.ledger, base.spool, tasks, [base.config.paths.data], delivery)
+    assert (state(base, delivery), tasks.asked) == (State.REJECTED, [])
+    assert (base.spool.kept / delivery).exists()
+
+
+def test_a_release_accepts_the_figures_and_a_replay_looks_at_them_again(base: Spine) -> None:
+    released, replayed = hold_for_control(base), hold_for_control(base)
+    corrections.release(base.ledger, base.spool, [released])
+    corrections.replay(base.ledger, base.spool, [replayed])
+    assert [base.ledger.one(each).accepted for each in (released, replayed)] == [1, 0]
+    assert state(base, replayed) is State.ARRIVED
+
+
+def test_a_release_of_what_was_held_by_hand_accepts_nothing(base: Spine) -> None:
+    delivery = arrive(base)
+    corrections.hold(base.ledger, [delivery])
+    corrections.release(base.ledger, base.spool, [delivery])
+    assert base.ledger.one(delivery).accepted == 0
 
 
 # -- the socket ----------------------------------------------------------------------------------
@@ -259,7 +347,9 @@ def test_deliveries_are_replayed_held_and_released_over_the_socket(
     base: Spine, paths: Paths
 ) -> None:
     rings: list[Cause] = []
-    verbs = control.delivery_verbs(base.ledger, base.spool, lambda: base.config, rings.append)
+    verbs = control.delivery_verbs(
+        base.ledger, base.spool, Tasks(), lambda: base.config, rings.append
+    )
     first, second = finish(base), finish(base, feed="journal")
     with listening(paths, verbs):
         assert control.ask(paths, "replay", customer="acme", feed="journal") == {
@@ -268,7 +358,8 @@ def test_deliveries_are_replayed_held_and_released_over_the_socket(
         assert control.ask(paths, "replay", ids=(first,)) == {"deliveries": [first]}
         assert control.ask(paths, "hold", ids=[first]) == {"deliveries": [first]}
         assert control.ask(paths, "release", ids=[first]) == {"deliveries": [first]}
-    assert rings == [Cause.OPERATOR]  # no file moved at the release, so no watch will ring
+    # No file moves at the release or at a replay of what is held, so no watch will ring.
+    assert rings == [Cause.REPLAY, Cause.REPLAY, Cause.OPERATOR]
 
 
 @pytest.mark.parametrize(
@@ -286,7 +377,9 @@ def test_deliveries_are_replayed_held_and_released_over_the_socket(
 def test_a_replay_of_what_is_not_there_is_refused(
     base: Spine, paths: Paths, asked: dict[str, object], code: str
 ) -> None:
-    verbs = control.delivery_verbs(base.ledger, base.spool, lambda: base.config, lambda _: None)
+    verbs = control.delivery_verbs(
+        base.ledger, base.spool, Tasks(), lambda: base.config, lambda _: None
+    )
     with listening(paths, verbs), pytest.raises(TilldropError) as caught:
         control.ask(paths, "replay", **asked)
     assert caught.value.code == code

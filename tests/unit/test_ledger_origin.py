@@ -78,4 +78,5 @@ def test_a_ledger_of_the_first_schema_is_brought_forward(tmp_path: Path) -> None
         )
         connection.commit()
     with closing(Ledger(path)) as ledger:
-        assert ledger.rows("SELECT id, origin FROM deliveries") == [("d1", None)]
+        told = ledger.rows("SELECT id, origin, accepted, replay FROM deliveries")
+        assert told == [("d1", None, 0, None)]

@@ -259,3 +259,106 @@ def test_a_file_that_may_be_cut_short_is_asked_for_again() -> None:
     text = receipts.render(DELIVERY, report)
     assert text.startswith("ACCEPTED\n")
     assert "unless the file should be longer" in text
+
+
+def test_a_file_in_sandbox_is_told_to_be_a_test_before_all_figures() -> None:
+    text = receipts.render(DELIVERY, replace(REPORT, sandbox=True))
+    lines = text.splitlines()
+    assert lines[0] == "ACCEPTED WITH FAULTS"
+    assert "This was a test" in lines[2]
+    assert "This was a test" not in receipts.render(DELIVERY, REPORT)
+
+
+def test_what_was_left_out_what_is_gone_and_what_hangs_below_is_counted() -> None:
+    counts = Counts(read=10, skipped=4, transactions=5, inserted=5, gone=2, removed=3)
+    below = {"line_items": 1200, "tenders": 6, "taxes": 0}
+    text = receipts.render(DELIVERY, replace(REPORT, counts=counts, child_rows=below))
+    assert "Rows left out         4 (as agreed)" in text
+    assert "  gone                2 (not in this file any more" in text
+    assert "  taken away          3 (booked before" in text
+    assert "  their lines         1,200" in text
+    assert "  their payments      6" in text
+    assert "their taxes" not in text
+
+
+def test_a_master_file_is_counted_by_its_own_name_and_has_no_total() -> None:
+    counts = Counts(read=3, transactions=3, inserted=3)
+    text = receipts.render(DELIVERY, replace(REPORT, counts=counts, table="products"))
+    assert "Products              3" in text
+    assert "Control total" not in text
+    assert "Transactions" not in text.split("What to do")[0]
+
+
+@pytest.mark.parametrize("reason", ["control-differs", "control-missing", "companion-missing"])
+def test_what_is_held_for_its_figures_says_so_and_that_nothing_is_booked(reason: str) -> None:
+    held = replace(DELIVERY, state=State.HELD, reason=reason)
+    report = replace(
+        REPORT, outcome="held", reason=reason, reason_seen="5 records declared, 4 found", faults=()
+    )
+    text = receipts.render(held, report)
+    assert text.startswith("BEING LOOKED AT BY THE OPERATOR\n")
+    assert "5 records declared, 4 found" in text
+    assert "Transactions booked   none" in text
+    assert "Control total" not in text
+
+
+def test_what_is_held_for_a_crash_says_nothing_of_an_earlier_run() -> None:
+    held = replace(DELIVERY, state=State.HELD, reason="import-crashed")
+    assert "Rows read" not in receipts.render(held, REPORT)
+
+
+def test_what_the_operator_took_back_is_no_longer_booked() -> None:
+    undone = replace(DELIVERY, state=State.REJECTED, reason="undone")
+    text = receipts.render(undone, REPORT)
+    assert text.startswith("TAKEN BACK BY THE OPERATOR\n")
+    assert "The operator took this file back." in text
+    assert "booked" not in text
+
+
+def test_every_new_column_location_and_payment_method_is_told_by_itself() -> None:
+    new = (
+        Fault("column-new", field="Loyalty", seen="Loyalty", warning=True),
+        Fault("column-new", field="Till", seen="Till", warning=True),
+        Fault("location-new", seen="99", warning=True),
+        Fault("tender-new", seen="Twint", warning=True),
+    )
+    counts = {"column-new": 2, "location-new": 1, "tender-new": 1, "key-repeated": 1}
+    text = receipts.render(DELIVERY, replace(REPORT, faults=new, warning_counts=counts))
+    about = text.split("About this file")[1]
+    for seen in ("Loyalty", "Till", "99", "Twint"):
+        assert seen in about
+    assert "once" not in about
+    assert "once: the same transaction" in text.split("About this file")[0]
+
+
+def test_card_data_is_refused_with_line_and_column_and_what_became_of_the_bytes() -> None:
+    fault = Fault("card-data", line=7, field="Note", seen="1 number")
+    rejected = replace(DELIVERY, state=State.REJECTED, reason="card-data", bytes_gone_at=NOON)
+    report = replace(REPORT, outcome="rejected", reason="card-data", faults=(fault,), fault_count=1)
+    text = receipts.render(rejected, report)
+    assert "Line 7: Note holds card numbers" in text
+    assert "its bytes were deleted here" in " ".join(text.split())
+
+
+def test_a_companion_is_told_what_it_is_for() -> None:
+    companion = replace(DELIVERY, name="sales.ctl", feed="sales:companion")
+    text = receipts.render(companion, Report(DELIVERY.id, 1, "imported", feed="sales:companion"))
+    assert text.startswith("ACCEPTED\n")
+    assert "compared with those of the file that it belongs to" in text
+    assert "Transactions" not in text
+
+
+def test_amounts_in_several_currencies_have_no_control_total() -> None:
+    text = receipts.render(DELIVERY, replace(REPORT, currency=None, total_minor=0, refund_minor=0))
+    assert "Control total         none, for the amounts are in several currencies" in text
+    assert "  of that refunds     (2)" in text
+    assert "First sale" in text
+
+
+def test_a_place_is_told_once() -> None:
+    fault = Fault("card-data", line=7, field="Note", seen="line 7")
+    rejected = replace(DELIVERY, state=State.REJECTED, reason="card-data")
+    report = replace(REPORT, outcome="rejected", reason="card-data", faults=(fault,))
+    assert receipts.reason(rejected, report) == (
+        "Line 7: Note holds card numbers, which must not be sent."
+    )

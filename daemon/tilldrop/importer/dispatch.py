@@ -6,21 +6,39 @@ Owns the way of one delivery from ARRIVED to its outcome, and the retries. Promi
   thread;
 - an import whose report was not recorded (worker or daemon died) is tried again as the same run,
   so that a worker that had committed answers with the report it stored, and counts stay true;
-- only crashes count towards HELD. A database that is busy, and a daemon that ended, do not:
-  the worker is a process of its own, so a file that kills it cannot take the daemon along.
+- bytes that hold card data are dropped once the report is recorded;
+- only crashes count towards HELD. A database that is busy, a disk that is full, and a daemon
+  that ended do not: the worker is a process of its own, so a file that kills it cannot take the
+  daemon along;
+- bytes that could not be put away after their import are put away later.
 Never reads a delivery's bytes and never opens data.db.
 """
 
 from __future__ import annotations
 
+import json
 import threading
 import time
+from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Protocol
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tilldrop import journal, mapping
-from tilldrop.delivery import Cause, Delivery, State
-from tilldrop.errors import DataBusy, NoSuchCustomer, TilldropError, WorkerLost
+from tilldrop.companions import companion_feed, companions_of
+from tilldrop.delivery import CONTROL_REASONS, Cause, Delivery, State
+from tilldrop.errors import (
+    DataBusy,
+    DataFull,
+    NoSuchCustomer,
+    NoSuchDelivery,
+    SpoolFailed,
+    TilldropError,
+    WorkerLost,
+)
+from tilldrop.importer import jobs
 from tilldrop.ledger_reading import utcnow
 from tilldrop.rows import Job, Report
 
@@ -29,12 +47,16 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
     from datetime import datetime
 
-    from tilldrop.config import Config, Customer
+    from tilldrop.config import Config
+    from tilldrop.config_customers import Customer
     from tilldrop.ledger import Ledger
     from tilldrop.mapping import Feed
     from tilldrop.spool import Spool
 
 IMPORT_CRASHED = "import-crashed"
+COMPANION_MISSING = "companion-missing"
+COMPANION_TRIES = 10  # then the file is held, and goes on when its companion comes
+TRY_AGAIN = (State.HELD, State.ARRIVED, Cause.COMPANION)
 BACK_OFF_MOST_S = 300.0  # a retry is never further away than this
 # If the ledger cannot be written: how long until it is asked again.
 TROUBLE_S = 1.0
@@ -46,7 +68,7 @@ class Runs(Protocol):
     """What the importer needs of the supervisor."""
 
     def run(self, job: Job) -> Report:
-        """Import one file. Raises WorkerLost, DataBusy."""
+        """Import one file. Raises WorkerLost, DataBusy, DataFull."""
         ...
 
 
@@ -81,7 +103,8 @@ class Importer:
         self._bell = bell
         self._now = now
         self._stopping = threading.Event()
-        self._busy_in_a_row: dict[str, int] = {}
+        self._tries: dict[str, int] = {}
+        self._left: dict[str, Delivery] = {}  # reported, but their bytes are not put away yet
         self.last_import: Delivery | None = None
 
     def run(self) -> None:
@@ -99,6 +122,7 @@ class Importer:
 
     def _turn(self, cause: Cause) -> Cause:
         """Import one delivery, or wait if none is ready; return what the next turn is for."""
+        self._put_away_left()
         asked_at = self._now()
         if self._import_next(cause):
             return self._bell.wait(0) or cause
@@ -113,7 +137,7 @@ class Importer:
         """Return how long there is surely nothing to do, None: until the bell rings."""
         due = self._ledger.next_attempt_at()
         if due is None:
-            return None
+            return self._config_of().importer.retry_after_s if self._left else None
         if due <= asked_at:
             return RECHECK_S
         return max(0.0, (due - self._now()).total_seconds())
@@ -131,44 +155,59 @@ class Importer:
         return True
 
     def _import(self, delivery: Delivery, cause: Cause) -> None:
-        config = self._config_of()
-        customer = config.customers.get(delivery.customer)
+        customer = self._config_of().customers.get(delivery.customer)
         if customer is None:
             self._hold(delivery, NoSuchCustomer.code, delivery.attempts)
             return
         began = time.monotonic()
-        job = self._job(delivery, customer, config)
+        belongs_to = companion_feed(customer.feeds, delivery.name)
+        feed = None if belongs_to else mapping.match_feed(customer.feeds, delivery.name)
+        job = self._job(delivery, customer, feed)
+        if feed is not None and not job.companion_path and self._awaits_companion(delivery, feed):
+            return
         try:
-            report = self._supervisor.run(job)
-        except DataBusy as busy:
-            self._after_busy(delivery, str(busy))
+            report = self._companion_report(job, belongs_to) or self._supervisor.run(job)
+        except (DataBusy, DataFull) as wait:
+            self._after_wait(delivery, wait)
         except WorkerLost as lost:
             self._after_crash(delivery, str(lost))
         else:
             self._record(delivery, report, cause, int((time.monotonic() - began) * 1000))
+            if belongs_to is not None:
+                self._release_for(delivery, customer.feeds)
 
-    def _job(self, delivery: Delivery, customer: Customer, config: Config) -> Job:
-        feed = mapping.match_feed(customer.feeds, delivery.name)
-        marks = (customer.zone, customer.currency)
-        fingerprint = None if feed is None else mapping.fingerprint(feed, *marks)
-        return Job(
+    def _job(self, delivery: Delivery, customer: Customer, feed: Feed | None) -> Job:
+        job = jobs.draft(self._config_of(), customer, feed, delivery.name)
+        return replace(
+            job,
             delivery=delivery.id,
             run=delivery.run,
             arrival_seq=delivery.arrival_seq or 0,
-            customer=delivery.customer,
-            name=delivery.name,
             path=str(self._spool.path_arrived(delivery.id)),
-            data_path=str(config.paths.data),
-            temp_dir=str(config.paths.state / "temp"),
-            feed=None if feed is None else mapping.feed_to_json(feed),
-            fingerprint=fingerprint,
-            zone=customer.zone,
-            currency=customer.currency,
-            same_as=self._same_as(delivery, feed, fingerprint),
-            max_record_bytes=config.limits.max_record_bytes,
-            memory_bytes=config.importer.memory_bytes,
-            threads=config.importer.threads,
+            same_as=self._same_as(delivery, feed, job.fingerprint),
+            companion_path=self._companion_path(delivery, feed),
+            accepts_controls=bool(delivery.accepted),
+            replay=self._replay(delivery),
         )
+
+    def _replay(self, delivery: Delivery) -> dict[str, Any]:
+        """Return `Job.replay`: its first and last job begin and end it in both databases."""
+        if delivery.replay is None:
+            return {}
+        part: dict[str, Any] = json.loads(delivery.replay)
+        sandbox = self._config_of().paths.sandbox
+        if (part["first"] or part["last"]) and sandbox.exists():
+            part["sandbox_path"] = str(sandbox)
+        return part
+
+    def _companion_path(self, delivery: Delivery, feed: Feed | None) -> str:
+        """Return where the latest file is that declares this one's figures; "" if none is kept."""
+        for name in () if feed is None else companions_of(feed, delivery.name):
+            latest = self._ledger.latest_accepted(delivery.customer, name)
+            path = None if latest is None else self._spool.path_of(latest.id)
+            if path is not None:
+                return str(path)
+        return ""
 
     def _same_as(
         self, delivery: Delivery, feed: Feed | None, fingerprint: str | None
@@ -189,7 +228,10 @@ class Importer:
         return None if came_between else latest.sha256
 
     def _record(self, delivery: Delivery, report: Report, cause: Cause, took_ms: int) -> None:
-        self._busy_in_a_row.pop(delivery.id, None)
+        self._tries.pop(delivery.id, None)
+        if report.masked_path:
+            # Ahead of the ledger: a crash in between must not leave the numbers in the spool.
+            self._spool.put_in_place(delivery.id, Path(report.masked_path))
         recorded = self._insist(lambda: self._ledger.record_report(report))
         if recorded is None:
             return  # start-up takes the run up again; the worker has its report
@@ -198,16 +240,79 @@ class Importer:
             report, delivery.customer, delivery.name, cause, delivery.attempts + 1, took_ms
         )
         try:
-            self._spool.keep(delivery.id)
-        except TilldropError as error:
-            journal.bytes_not_moved(delivery.id, error.code, str(error))  # start-up does it again
+            self._put_away(recorded)
+        except (TilldropError, OSError) as error:
+            self._left[recorded.id] = recorded
+            code = error.code if isinstance(error, TilldropError) else SpoolFailed.code
+            journal.bytes_not_moved(delivery.id, code, str(error))
 
-    def _after_busy(self, delivery: Delivery, why: str) -> None:
-        times = self._busy_in_a_row.get(delivery.id, 0) + 1
-        self._busy_in_a_row[delivery.id] = times
-        wait_s = self._back_off_s(times)
+    def _put_away_left(self) -> None:
+        """Try again what could not be put away; a delivery that has moved on is let go."""
+        for left in list(self._left.values()):
+            with suppress(TilldropError, OSError):  # said when it failed first
+                if self._stands_in(left.id, left.state):
+                    self._put_away(left)
+                del self._left[left.id]
+
+    def _stands_in(self, delivery_id: str, state: State) -> bool:
+        try:
+            return self._ledger.one(delivery_id).state is state
+        except NoSuchDelivery:
+            return False
+
+    def _put_away(self, recorded: Delivery) -> None:
+        """Move the bytes to where the delivery's state wants them; what is held stays."""
+        if recorded.bytes_gone_at is not None:
+            self._spool.drop(recorded.id)
+            journal.card_data_dropped(
+                recorded.id, recorded.customer, recorded.name, str(recorded.reason)
+            )
+        elif recorded.state is State.HELD:
+            reason = str(recorded.reason)
+            journal.delivery_held(recorded.id, recorded.customer, recorded.name, reason)
+        else:
+            self._spool.keep(recorded.id)
+
+    # -- companions ------------------------------------------------------------------------------
+
+    def _companion_report(self, job: Job, belongs_to: str | None) -> Report | None:
+        """Report a companion, which books nothing; None for any other file."""
+        if belongs_to is None:
+            return None
+        if job.replay:
+            # It was another kind of file before: the worker must not miss its part of the replay.
+            self._supervisor.run(job)
+        return Report(job.delivery, job.run, "imported", feed=belongs_to)
+
+    def _awaits_companion(self, delivery: Delivery, feed: Feed) -> bool:
+        """Give a delivery back for a while if the file that declares its figures has not come."""
+        names = companions_of(feed, delivery.name)
+        tries = self._tries.get(delivery.id, 0) + 1
+        if not names or delivery.accepted or tries > COMPANION_TRIES:
+            return False
+        self._tries[delivery.id] = tries
+        wait_s = self._config_of().importer.retry_after_s
+        why = f"{names[0]} has not come"
         journal.import_put_off(delivery.id, delivery.customer, delivery.name, why, wait_s)
-        self._give_back(delivery, Cause.RETRY, DataBusy.code, delivery.attempts, wait_s)
+        self._give_back(delivery, Cause.RETRY, COMPANION_MISSING, delivery.attempts, wait_s)
+        return True
+
+    def _release_for(self, companion: Delivery, feeds: tuple[Feed, ...]) -> None:
+        """Have files looked at again that are held for the figures which now have come."""
+        for held in self._ledger.in_state(State.HELD):
+            if held.customer != companion.customer or held.reason not in CONTROL_REASONS:
+                continue
+            feed = mapping.match_feed(feeds, held.name)
+            if feed is not None and companion.name in companions_of(feed, held.name):
+                self._insist(partial(self._ledger.move, held.id, *TRY_AGAIN))
+
+    def _after_wait(self, delivery: Delivery, wait: DataBusy | DataFull) -> None:
+        """Try again later, and not count it: it is not the file's fault."""
+        times = self._tries.get(delivery.id, 0) + 1
+        self._tries[delivery.id] = times
+        wait_s = self._back_off_s(times)
+        journal.import_put_off(delivery.id, delivery.customer, delivery.name, str(wait), wait_s)
+        self._give_back(delivery, Cause.RETRY, wait.code, delivery.attempts, wait_s)
 
     def _after_crash(self, delivery: Delivery, why: str) -> None:
         if self._stopping.is_set():
@@ -241,7 +346,7 @@ class Importer:
         )
 
     def _hold(self, delivery: Delivery, reason: str, attempts: int) -> None:
-        self._busy_in_a_row.pop(delivery.id, None)
+        self._tries.pop(delivery.id, None)
         held = self._insist(
             lambda: self._ledger.move(
                 delivery.id,

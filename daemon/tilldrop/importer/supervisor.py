@@ -22,10 +22,12 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 import tilldrop
 from tilldrop import journal
-from tilldrop.errors import DataBusy, WorkerLost
+from tilldrop.errors import DataBusy, DataFull, WorkerLost
 from tilldrop.rows import Report
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tilldrop.config import ImporterSettings
     from tilldrop.rows import Job
 
@@ -70,12 +72,19 @@ class Supervisor:
     def run(self, job: Job) -> Report:
         """Import one file; blocks until it is done.
 
-        Raises DataBusy, WorkerLost (its text says why). Cost: 1 ms beside the work itself.
+        Raises DataBusy, DataFull, WorkerLost (its text says why). Cost: 1 ms beside the work itself.
         """
-        try:
-            return self._thread.submit(self._run, job).result()
-        except RuntimeError as error:  # the executor, after stop()
-            raise WorkerLost("the importer is stopping") from error
+        report: Report = self._in_thread(self._run, job)
+        return report
+
+    def task(self, what: dict[str, Any]) -> dict[str, Any]:
+        """Have the worker do something else, and wait for it.
+
+        what: {"task": NAME, ...}, as `worker` knows it; returns what is "done".
+        Raises DataBusy, DataFull, WorkerLost.
+        """
+        done: dict[str, Any] = self._in_thread(self._task, what)
+        return done
 
     def stop(self) -> None:
         """End the worker: it may finish the job in hand for STOP_WITHIN_S. Idempotent."""
@@ -87,23 +96,38 @@ class Supervisor:
             return  # stopped already
         self._thread.shutdown(wait=True)
 
+    def _in_thread(self, work: Callable[[Any], Any], what: object) -> Any:
+        try:
+            return self._thread.submit(work, what).result()
+        except RuntimeError as error:  # the executor, after stop()
+            raise WorkerLost("the importer is stopping") from error
+
     # All below runs in the thread.
 
     def _run(self, job: Job) -> Report:
+        answer = self._answered(job.to_json(), job.delivery, "report")
+        return Report.from_json(json.dumps(answer))
+
+    def _task(self, what: dict[str, Any]) -> dict[str, Any]:
+        return dict(self._answered(json.dumps(what), str(what.get("delivery")), "done"))
+
+    def _answered(self, line: str, delivery: str, wanted: str) -> Any:
+        """Ask the worker one line and return what it answers under the wanted key."""
         child = self._ready_child()
         try:
-            answer = child.ask(job, self._settings, self._stopping)
-            report = Report.from_json(json.dumps(answer["report"])) if "report" in answer else None
+            answer = child.ask(line, self._settings, self._stopping)
         except WorkerLost as lost:
             self._lose(child, str(lost))
             raise
         self._losses = 0
-        if report is not None:
-            return report
+        if wanted in answer:
+            return answer[wanted]
         if answer.get("error") == DataBusy.code:
             raise DataBusy("another program keeps data.db locked")
+        if answer.get("error") == DataFull.code:
+            raise DataFull("there is no room for what is to be booked")
         trace = str(answer.get("crash"))
-        journal.worker_failed(child.pid, job.delivery, trace)
+        journal.worker_failed(child.pid, delivery, trace)
         raise WorkerLost(f"the import failed: {trace.strip().splitlines()[-1][:CAUSE_MOST_CHARS]}")
 
     def _ready_child(self) -> _Child:
@@ -187,10 +211,10 @@ class _Child:
             raise WorkerLost("its first line was not understood")
 
     def ask(
-        self, job: Job, settings: ImporterSettings, stopping: threading.Event
+        self, line: str, settings: ImporterSettings, stopping: threading.Event
     ) -> dict[str, Any]:
-        """Send a job and wait for its answer. Raises WorkerLost; then the child must be killed."""
-        self._unsent = job.to_json().encode() + b"\n"
+        """Send a line and wait for its answer. Raises WorkerLost; then the child must be killed."""
+        self._unsent = line.encode() + b"\n"
         deadline = time.monotonic() + settings.timeout_s
         last_call: float | None = None
         while (answer := self._exchange()) is None:

@@ -1,0 +1,87 @@
+"""What is taken out of the ledger for good: a customer, or what reports say of a person.
+
+Owns these statements. Promises that a customer's rows go in one commit, and only while nothing of
+it is received, waits for its import or is imported; what is freed is overwritten. Never touches a
+file: bytes are dropped before their rows.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tilldrop.delivery import Cause, State
+from tilldrop.errors import CustomerBusy, MoveRefused
+from tilldrop.mentions import without
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tilldrop.delivery import Delivery
+    from tilldrop.ledger import Ledger
+    from tilldrop.sqlite import sqlite3
+
+CUSTOMER_REMOVED = "customer-removed"
+FIND_MOST = 10_000_000
+_BUSY = "state IN ('receiving', 'waiting', 'arrived', 'importing')"
+_OF_CUSTOMER = "delivery IN (SELECT id FROM deliveries WHERE customer = ?)"
+
+
+def put_aside(ledger: Ledger, customer: str) -> list[Delivery]:
+    """See to it that nothing of a customer moves any more; return its deliveries.
+
+    Raises CustomerBusy if something is being received or imported.
+    """
+    after = {State.ARRIVED: State.HELD, State.WAITING: State.BROKEN}
+    for delivery in ledger.find(customer=customer, limit=FIND_MOST):
+        if delivery.state in (State.RECEIVING, State.IMPORTING):
+            raise CustomerBusy(f"{delivery.id} of {customer} is {delivery.state}")
+        if delivery.state in after:
+            there, then = delivery.state, after[delivery.state]
+            try:
+                ledger.move(
+                    delivery.id, there, then, Cause.OPERATOR, reason=CUSTOMER_REMOVED
+                ).result()
+            except MoveRefused as moved:
+                raise CustomerBusy(f"{delivery.id} of {customer} has moved on") from moved
+    return ledger.find(customer=customer, limit=FIND_MOST)
+
+
+def forget(ledger: Ledger, customer: str) -> int:
+    """Delete a customer's deliveries with all that is known of them; returns how many.
+
+    Raises CustomerBusy if something still moves.
+    """
+
+    def apply(connection: sqlite3.Connection) -> int:
+        sql = f"SELECT count(*) FROM deliveries WHERE customer = ? AND {_BUSY}"  # noqa: S608
+        if connection.execute(sql, (customer,)).fetchone()[0]:
+            raise CustomerBusy(f"something of {customer} is received or imported")
+        connection.execute("PRAGMA secure_delete = ON")
+        for table in ("runs", "moves"):
+            connection.execute(f"DELETE FROM {table} WHERE {_OF_CUSTOMER}", (customer,))  # noqa: S608
+        gone = connection.execute("DELETE FROM deliveries WHERE customer = ?", (customer,)).rowcount
+        connection.execute("PRAGMA secure_delete = OFF")
+        return int(gone)
+
+    return ledger.submit(apply).result()
+
+
+def erase_mentions(ledger: Ledger, customer: str, texts: Sequence[str]) -> int:
+    """Take texts out of what reports of a customer's deliveries say was seen; returns how many."""
+
+    def apply(connection: sqlite3.Connection) -> int:
+        connection.execute("PRAGMA secure_delete = ON")
+        sql = f"SELECT delivery, run, report FROM runs WHERE {_OF_CUSTOMER}"  # noqa: S608
+        changed = 0
+        for delivery, run, report in connection.execute(sql, (customer,)).fetchall():
+            cleaned = without(report, texts)
+            if cleaned != report:
+                changed += 1
+                connection.execute(
+                    "UPDATE runs SET report = ? WHERE delivery = ? AND run = ?",
+                    (cleaned, delivery, run),
+                )
+        connection.execute("PRAGMA secure_delete = OFF")
+        return changed
+
+    return ledger.submit(apply).result()
