@@ -12,6 +12,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
+from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
 import asyncssh
@@ -21,8 +22,10 @@ import pytest
 from tests.daemon import PASSWORD, add_customer, make_home, make_key, wait_for
 from tilldrop import journal
 from tilldrop.config import load
+from tilldrop.config_limits import OwnLimits
 from tilldrop.customers import Customers
 from tilldrop.doors.sftp import Sftp
+from tilldrop.guard import Guard
 from tilldrop.hostkeys import listing
 from tilldrop.intake import Intake
 from tilldrop.ledger import Ledger
@@ -59,7 +62,7 @@ currency = "EUR"
 
 [[feeds]]
 name = "sales"
-files = ["*.csv", "transactions/*.csv"]
+files = ["*.csv", "transactions/*.csv", "day-*/CheckDetails.csv", "at-*/*/PaymentDetails.csv"]
 
 [feeds.map]
 location_id = "Store"
@@ -78,6 +81,9 @@ max_connections = 8
 reserve_bytes = 0
 max_file_bytes = 8_000_000
 max_open_files = 4
+
+[guard]  # clients that fail on purpose come again; its own tests take it back
+allow = ["127.0.0.0/8"]
 """
 
 
@@ -91,6 +97,7 @@ class Door:
         self.config.paths.state.mkdir()
         self.ledger = Ledger(self.config.paths.ledger)
         self.spool = Spool(self.config.paths.spool, self.config.limits.reserve_bytes)
+        self.guard = Guard(lambda: self.config.guard)
         self.port = 0
         self._opened = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._stay_open()), daemon=True)
@@ -102,9 +109,7 @@ class Door:
         self._enough = asyncio.Event()
         self.intake = Intake(self.ledger, self.spool, lambda: self.config)
         with ThreadPoolExecutor(2) as self._executor:
-            self.sftp = Sftp(
-                self.config.sftp, self.intake, self.customers, lambda: self.config, self._executor
-            )
+            self.sftp = self.another(self.config)
             self.port = await self.sftp.start()
             self._opened.set()
             await self._enough.wait()
@@ -117,7 +122,8 @@ class Door:
 
     def another(self, config: Config) -> Sftp:
         """Make a second door, not yet open."""
-        return Sftp(config.sftp, self.intake, self.customers, lambda: config, self._executor)
+        shared = (self.intake, self.customers, lambda: self.config, self._executor, self.guard)
+        return Sftp(config.sftp, *shared)
 
     def call(self, function: Callable[[], object]) -> None:
         """Call a function where the door runs."""
@@ -138,6 +144,19 @@ class Door:
         """Disable a customer, as a reload of the configuration would."""
         customers = dict(self.config.customers)
         customers[name] = replace(customers[name], disabled=True)
+        self.config = replace(self.config, customers=customers)
+
+    def limit(self, **own: int) -> None:
+        """Give acme limits of its own."""
+        customers = dict(self.config.customers)
+        customers["acme"] = replace(customers["acme"], limits=OwnLimits(**own))
+        self.config = replace(self.config, customers=customers)
+
+    def let_in_from(self, *networks: str) -> None:
+        """Let acme in from these networks only."""
+        customers = dict(self.config.customers)
+        sources = tuple(ip_network(each) for each in networks)
+        customers["acme"] = replace(customers["acme"], sources=sources)
         self.config = replace(self.config, customers=customers)
 
     # -- what became of uploads

@@ -40,9 +40,8 @@ class FtpHere(Door):
         self.config = replace(self.config, ftp=replace(self.config.ftp, **self._settings))
         self.intake = Intake(self.ledger, self.spool, lambda: self.config)
         with ThreadPoolExecutor(2) as self._executor:
-            self.ftp = Ftp(
-                self.config.ftp, self.intake, self.customers, lambda: self.config, self._executor
-            )
+            shared = (self.intake, self.customers, lambda: self.config, self._executor, self.guard)
+            self.ftp = Ftp(self.config.ftp, *shared)
             self.port = await self.ftp.start()
             self._opened.set()
             await self._enough.wait()

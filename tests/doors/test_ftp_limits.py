@@ -94,7 +94,7 @@ def test_door_that_cannot_accept_for_a_moment_goes_on_later(
     ftp: FtpHere, monkeypatch: pytest.MonkeyPatch, said: Said
 ) -> None:
     monkeypatch.setattr("tilldrop.doors.ftp.ACCEPT_AGAIN_S", 0.05)
-    (listener,) = ftp.ftp._listeners
+    (listener,) = ftp.ftp.listeners
 
     def fail() -> None:
         monkeypatch.undo()
@@ -107,7 +107,7 @@ def test_door_that_cannot_accept_for_a_moment_goes_on_later(
 
 def test_taken_port_is_said_clearly(ftp: FtpHere) -> None:
     config = replace(ftp.config, ftp=replace(ftp.config.ftp, port=ftp.port))
-    second = Ftp(config.ftp, ftp.intake, ftp.customers, lambda: config, ftp._executor)
+    second = Ftp(config.ftp, ftp.intake, ftp.customers, lambda: config, ftp._executor, ftp.guard)
     with pytest.raises(PortTaken, match=rf"ftp: cannot listen on {HOST}:{ftp.port}: Address"):
         ftp.do(second.start())
 
@@ -189,3 +189,42 @@ def test_door_serves_ipv6_too(open_ftp: Callable[..., FtpHere]) -> None:
                 assert client.sendcmd(f"EPRT |2|0:0:0:0:0:0:0:1|{port}|").startswith("200")
         client.close()
     assert [each.state for each in door.deliveries()] == [State.ARRIVED] * 4
+
+
+def test_sessions_of_a_customer_are_counted_over_all_its_connections(ftp: FtpHere) -> None:
+    ftp.limit(max_sessions=1)
+    with ftp.client():
+        other = ftp.connected()
+        with pytest.raises(ftplib.error_temp, match=r"^421 Too many sessions of this account"):
+            other.login("acme", PASSWORD)
+        other.close()
+    wait_for("its end", lambda: not ftp.ftp.sessions)
+    with ftp.client():
+        pass
+    assert not ftp.guard.penalties()
+
+
+@pytest.mark.parametrize(
+    ("own", "reply"),
+    [
+        ({"max_file_bytes": 10}, "552 The file is larger"),
+        ({"max_stored_bytes": 10}, "452 The storage for this account is used up"),
+        ({"max_uploads_a_day": 1}, "450 Too many uploads today"),
+    ],
+)
+def test_limit_of_a_customer_has_its_reply(ftp: FtpHere, own: dict[str, int], reply: str) -> None:
+    ftp.limit(**own)
+    with ftp.client() as client:
+        client.storbinary("STOR a.csv", io.BytesIO(b"1234567890"))
+        with pytest.raises(ftplib.Error, match=f"^{reply}"):
+            client.storbinary("STOR b.csv", io.BytesIO(LATER))
+    assert [each.name for each in ftp.deliveries(State.ARRIVED)] == ["a.csv"]
+
+
+def test_full_disk_refuses_uploads_for_now(ftp: FtpHere) -> None:
+    ftp.spool.reserve_bytes = 1 << 60
+    with ftp.client() as client, pytest.raises(ftplib.error_temp, match=r"^452 Storage is full"):
+        client.storbinary("STOR a.csv", io.BytesIO(LATER))
+    ftp.spool.reserve_bytes = 0
+    ftp.put(LATER)
+    assert ftp.only().state is State.ARRIVED

@@ -67,10 +67,10 @@ def test_no_client_waits_for_anothers_password(
     asked, go_on = threading.Event(), threading.Event()
     check = ftp.customers.check_password
 
-    def slow(name: str, password: str) -> Any:
+    def slow(*words: str) -> Any:
         asked.set()
         assert go_on.wait(CLIENT_WITHIN_S)
-        return check(name, password)
+        return check(*words)
 
     with ftp.client() as other:
         monkeypatch.setattr(ftp.customers, "check_password", slow)
@@ -130,3 +130,15 @@ def test_password_over_tls_is_not_said_to_be_in_the_clear(said: Said, ftp: FtpHe
 def test_journal_tells_why_a_login_failed(said: Said, ftp: FtpHere, name: str, reason: str) -> None:
     ftp.answers(f"USER {name}", "PASS wrong")
     assert [each["reason"] for each in said("login.refused")] == [reason]
+
+
+def test_right_password_from_elsewhere_hears_what_a_wrong_one_does(
+    said: Said, ftp: FtpHere
+) -> None:
+    wrong = ftp.answers("USER acme", "PASS wrong")
+    ftp.let_in_from("192.0.2.0/24")
+    assert ftp.answers("USER acme", f"PASS {PASSWORD}") == wrong
+    reasons = [event["reason"] for event in said("login.refused")]
+    assert reasons == ["wrong-password", "forbidden-source"]
+    ftp.let_in_from("127.0.0.1")
+    assert ftp.answers("USER acme", f"PASS {PASSWORD}")[1][:3] == "230"

@@ -42,6 +42,13 @@ def _listed(client: ftplib.FTP, command: str) -> list[str]:
         ("MKD new", 550, errors.FolderFixed),
         ("XMKD new", 550, errors.FolderFixed),
         ("MKD transactions", 550, errors.NameExists),
+        ("MKD sales.csv", 550, errors.NameExists),
+        ("MKD receipts/x", 550, errors.FolderFixed),
+        ("MKD at-1/2/3", 550, errors.FolderFixed),
+        ("RMD day-1", 550, errors.FolderFixed),
+        ("DELE day-1", 550, errors.NoSuchFile),
+        ("STOR at-1/2/3/PaymentDetails.csv", 550, errors.NoSuchFolder),
+        ("STOR sales.csv/2/PaymentDetails.csv", 550, errors.NoSuchFolder),
         ("RMD transactions", 550, errors.FolderFixed),
         ("XRMD transactions", 550, errors.FolderFixed),
         ("CWD missing", 550, errors.NoSuchFile),
@@ -245,6 +252,32 @@ def test_folders_are_walked_as_usual(ftp: FtpHere) -> None:
         client.sendcmd("CWD")
         assert client.pwd() == "/"
     assert ftp.only().name == "transactions/a.csv"
+
+
+def test_folder_that_a_feed_names_by_a_pattern_may_be_made_and_filled(
+    ftp: FtpHere, tmp_path: Path
+) -> None:
+    with ftp.client() as client:
+        assert client.mkd("day-2026.03.14") == "/day-2026.03.14"
+        assert client.sendcmd("XMKD day-2026.03.14").startswith("257 ")
+        assert client.sendcmd("MLST day-2026.03.14").splitlines()[1].startswith(" type=dir;")
+        assert _listed(client, "NLST day-2026.03.14") == []
+        assert "day-2026.03.14" in _listed(client, "NLST")
+        client.cwd("day-20260315")  # not even made
+        client.storbinary("STOR CheckDetails.csv", io.BytesIO(LATER))
+        assert _listed(client, "NLST") == ["CheckDetails.csv"]
+        client.cwd("/at-paris")
+        client.mkd("20260314")
+        client.storbinary("STOR 20260314/PaymentDetails.csv", io.BytesIO(LATER))
+    names = [each.name for each in ftp.deliveries()]
+    assert names == ["day-20260315/CheckDetails.csv", "at-paris/20260314/PaymentDetails.csv"]
+    out = tmp_path / "out" / "day-7"
+    out.mkdir(parents=True)
+    (out / "CheckDetails.csv").write_bytes(LATER)
+    for _ in range(2):  # the second time there is nothing to do
+        ended = ftp.lftp(f"mirror -R {out.parent} /")
+        assert ended.returncode == 0, ended.stderr
+    assert [each.name for each in ftp.deliveries()][2:] == ["day-7/CheckDetails.csv"]
 
 
 def test_time_that_a_client_sets_is_kept(ftp: FtpHere) -> None:

@@ -13,11 +13,14 @@ import pytest
 
 from tests.daemon import PASSWORD, make_key, wait_for
 from tests.doors.conftest import HOST, Door
+from tilldrop import errors
 from tilldrop.delivery import State
 from tilldrop.errors import PortTaken
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.doors.ftp_door import Said
 
 
 def _refusal(door: Door, name: str, password: str) -> str:
@@ -38,6 +41,47 @@ def test_wrong_unknown_and_disabled_hear_the_same(door: Door) -> None:
     disabled = _refusal(door, "acme", PASSWORD)
     assert "Permission denied (publickey,keyboard-interactive,password)" in wrong
     assert wrong == unknown == disabled
+
+
+def test_right_password_from_elsewhere_hears_what_a_wrong_one_does(
+    door: Door, said: Said, key: Path
+) -> None:
+    wrong = _refusal(door, "acme", "wrong")
+    door.let_in_from("192.0.2.0/24")
+    assert _refusal(door, "acme", PASSWORD) == wrong
+    assert door.sftp_batch("pwd", key=key).returncode
+    reasons = [event["reason"] for event in said("login.refused")]
+    assert set(reasons) == {"wrong-password", "forbidden-source"}
+    assert {e["method"] for e in said("login.refused") if e["reason"] == "forbidden-source"} == {
+        "password",
+        "publickey",
+    }
+    door.let_in_from("192.0.2.0/24", "127.0.0.0/8")
+    assert door.sftp_batch("pwd").returncode == 0
+    assert door.sftp_batch("pwd", key=key).returncode == 0
+
+
+def test_session_too_many_is_told_so_and_goes(door: Door, said: Said) -> None:
+    door.limit(max_sessions=1)
+
+    ends: list[str] = []
+
+    class Listener(asyncssh.SSHClient):
+        def connection_lost(self, exc: Exception | None) -> None:
+            ends.append(str(exc))
+
+    async def another() -> None:
+        async with await door.connect(client_factory=Listener) as connection:
+            await connection.start_sftp_client()
+
+    with door.paramiko() as session:
+        with pytest.raises(asyncssh.SFTPConnectionLost):
+            door.do(another())
+        assert ends == [errors.TooManySessions.to_customer]
+        assert session.listdir("receipts") == []
+    wait_for("its end", lambda: not door.sftp.sessions)
+    assert door.sftp_batch("pwd").returncode == 0
+    assert [event["code"] for event in said("request.refused")] == ["too-many-sessions"]
 
 
 def test_password_is_taken_by_keyboard_interactive_too(door: Door) -> None:

@@ -40,6 +40,13 @@ if TYPE_CHECKING:
         (lambda s: s.rmdir("transactions"), errors.FolderFixed),
         (lambda s: s.rename("transactions", "b"), errors.FolderFixed),
         (lambda s: s.mkdir("transactions"), errors.NameExists),
+        (lambda s: s.mkdir("sales.csv"), errors.NameExists),
+        (lambda s: s.mkdir("receipts/x"), errors.FolderFixed),
+        (lambda s: s.mkdir("at-1/2/3"), errors.FolderFixed),
+        (lambda s: s.rmdir("day-1"), errors.FolderFixed),
+        (lambda s: s.rename("at-1/b", "b"), errors.NoSuchFile),
+        (lambda s: s.open("at-1/2/3/PaymentDetails.csv", "wb"), errors.NoSuchFolder),
+        (lambda s: s.open("sales.csv/2/PaymentDetails.csv", "wb"), errors.NoSuchFolder),
         (lambda s: s.symlink("sales.csv", "b.csv"), errors.NotSupported),
         (lambda s: s.readlink("sales.csv"), errors.NotSupported),
         (lambda s: s.open("receipts/a.txt", "wb"), errors.ReadOnly),
@@ -215,6 +222,36 @@ def test_folders_are_walked_as_usual(door: Door) -> None:
         assert session.normalize("../../x/./../transactions") == "/transactions"
         assert session.stat("/").st_mode == stat.S_IFDIR | 0o700
     assert door.only().name == "transactions/a.csv"
+
+
+def test_folder_that_a_feed_names_by_a_pattern_may_be_made_and_filled(
+    door: Door, tmp_path: Path
+) -> None:
+    with door.paramiko() as session:
+        assert sorted(session.listdir("/")) == ["receipts", "transactions"]
+        for _ in range(2):
+            session.mkdir("day-2026.03.14")
+        assert stat.S_ISDIR(session.stat("day-2026.03.14").st_mode or 0)
+        assert session.listdir("day-2026.03.14") == []
+        session.mkdir("at-paris")
+        session.mkdir("at-paris/20260314")
+        session.chmod("at-paris", 0o755)
+        session.utime("at-paris", (1, 1))
+        session.chdir("at-paris/20260314")
+        with session.open("PaymentDetails.csv", "wb") as file:
+            file.write(LATER)
+        assert session.listdir("/at-paris") == ["20260314"]
+    assert door.only().name == "at-paris/20260314/PaymentDetails.csv"
+    local = tmp_path / "day-7"
+    local.mkdir()
+    (local / "CheckDetails.csv").write_bytes(LATER)
+    ended = door.sftp_batch(f"put -r {local}", "mkdir day-7", "cd day-7", "ls -l")
+    assert ended.returncode == 0, ended.stderr
+    assert "CheckDetails.csv" in ended.stdout
+    for _ in range(2):
+        assert door.rclone("copy", str(tmp_path), ":sftp:", "--include", "day-7/*").returncode == 0
+    names = [each.name for each in door.deliveries()]
+    assert names.count("day-7/CheckDetails.csv") == 2  # sftp keeps no time, so rclone sends it once
 
 
 def test_reading_past_the_end_is_the_end(door: Door) -> None:

@@ -17,7 +17,15 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from tilldrop import journal, mapping, view
-from tilldrop.doors.folder_files import DELIVERED, Original, Stamp, delete, look, move
+from tilldrop.doors.folder_files import (
+    DELIVERED,
+    Original,
+    Stamp,
+    delete,
+    folders_below,
+    look,
+    move,
+)
 from tilldrop.doors.folder_quiet import Quiet, Seen
 from tilldrop.errors import MoveRefused, TilldropError, TooLarge
 from tilldrop.watch import Watch
@@ -26,7 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Executor
 
-    from tilldrop.config import Config, Customer
+    from tilldrop.config import Config
+    from tilldrop.config_customers import Customer
     from tilldrop.config_folders import FolderDoor
     from tilldrop.delivery import Cause, Delivery
     from tilldrop.intake import Intake
@@ -158,7 +167,9 @@ class Folder:
             await self._miss("the customer is disabled")
             return self._door.look_every_s
         found = await self._in_thread(lambda: look(self._settings.path, self._folders(customer)))
-        await self._watch(found.folders)
+        # Of the folders that only fit a pattern there may be thousands: they are looked at.
+        named = {"", *view.folders(customer).named}
+        await self._watch({name: which for name, which in found.folders.items() if name in named})
         if not self._is_open:
             journal.folder_opened(self._path, self._settings.customer)
         self._is_open, self._missed = True, ""
@@ -175,10 +186,12 @@ class Folder:
         return max(0.0, min(left_s, self._door.look_every_s))
 
     def _folders(self, customer: Customer) -> list[str]:
-        """Return the folders below this one that feeds name."""
+        """Return the folders below this one that feeds name, or that fit a feed's pattern."""
         not_ours = {view.RECEIPTS} | ({DELIVERED} if self._settings.after == "move" else set())
-        named = sorted(view.folders(customer))
-        return [folder for folder in named if not_ours.isdisjoint(folder.split("/"))]
+        known = view.folders(customer)
+        fitting = folders_below(self._settings.path, known.takes_files) if known.patterns else []
+        both = sorted({*known.named, *fitting})
+        return [folder for folder in both if not_ours.isdisjoint(folder.split("/"))]
 
     async def _miss(self, why: str) -> None:
         """Say once that nothing is taken from here, and stop watching."""
@@ -290,7 +303,7 @@ class Folder:
 
     async def _deliver(self, visit: Visit, name: str, seen: Seen) -> str | None:
         """Copy a file through the intake; None if it is not to be had yet."""
-        largest = self._door.config_of().limits.max_file_bytes
+        largest = self._door.intake.limits_of(visit.customer).max_file_bytes
         if seen.stamp.size_bytes > largest:
             raise TooLarge(f"{name} has {seen.stamp.size_bytes} bytes, more than {largest}")
         original = await self._in_thread(lambda: Original(self._settings.path, name))

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from tilldrop.view import is_temporary
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
 DELIVERED = "delivered"  # where `after = "move"` puts originals
@@ -68,6 +68,28 @@ class Listing:
 
     files: dict[str, Stamp]
     folders: dict[str, tuple[int, int]]
+
+
+def folders_below(root: Path, fits: Callable[[str], bool]) -> list[str]:
+    """Return the folders below that fit, links left out; what does not fit is not looked into.
+
+    Raises OSError for the folder itself. Cost: one listing for each.
+    """
+    found: list[str] = []
+    ahead = [""]
+    while ahead:
+        above = ahead.pop()
+        try:
+            with os.scandir(root / above) as entries:
+                inside = [each.name for each in entries if each.is_dir(follow_symlinks=False)]
+        except OSError:
+            if not above:
+                raise
+            continue  # gone since it was listed
+        fitting = [path for name in inside if fits(path := f"{above}/{name}".lstrip("/"))]
+        found += fitting
+        ahead += fitting
+    return found
 
 
 def look(root: Path, folders: Iterable[str]) -> Listing:

@@ -22,10 +22,12 @@ from pyftpdlib import ioloop  # noqa: F401  before its servers: imports asyncore
 from pyftpdlib.servers import FTPServer
 
 from tilldrop import certificates, in_the_clear, journal
+from tilldrop.doors.entrance import Entrance, plain
 from tilldrop.doors.ftp_control import DOOR
 from tilldrop.doors.ftp_loop import SharedLoop
 from tilldrop.doors.ftp_session import Session
 from tilldrop.errors import KeyUnusable, PortTaken
+from tilldrop.guard import why_refused
 
 if TYPE_CHECKING:
     import socket
@@ -33,9 +35,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Executor
 
-    from tilldrop.config import Config, Customer
+    from tilldrop.config import Config
+    from tilldrop.config_customers import Customer
     from tilldrop.config_ftp import FtpDoor
     from tilldrop.customers import Customers
+    from tilldrop.guard import Guard, Pass
     from tilldrop.intake import Intake
 
 BACKLOG = 128
@@ -68,8 +72,10 @@ class Ftp:
         customers: Customers,
         config_of: Callable[[], Config],
         executor: Executor,
+        guard: Guard,
     ) -> None:
         self.settings = settings
+        self.guard = guard
         self.intake = intake
         self.customers = customers
         self.config_of = config_of
@@ -79,8 +85,11 @@ class Ftp:
         self.context: ssl.SSLContext | None = None
         self._executor = executor
         self._turn = asyncio.Semaphore(PASSWORDS_AT_ONCE)
+        self._entrance = Entrance(
+            DOOR, guard, lambda: config_of().guard, float(settings.login_timeout_s)
+        )
         self._loop: SharedLoop | None = None
-        self._listeners: list[Listener] = []
+        self.listeners: list[Listener] = []
         self._connections: set[Session] = set()
         self._sources: Counter[str] = Counter()
         self._endings: set[asyncio.Task[None]] = set()
@@ -111,7 +120,7 @@ class Ftp:
             met = problem.args[0] if isinstance(problem.args[0], OSError) else problem
             text = f"ftp: cannot listen on {where[0]}:{port}: {met.strerror}"
             raise PortTaken(text) from problem
-        self._listeners.append(listener)
+        self.listeners.append(listener)
         bound = int(listener.address[1])
         journal.door_opened("ftps" if implicit else DOOR, where[0], bound)
         return bound
@@ -129,11 +138,12 @@ class Ftp:
 
     def stop_accepting(self) -> None:
         """Close the door; who is in stays in. Doing it again is fine."""
-        if self._listeners:
+        if self.listeners:
             journal.door_closed(DOOR)
-        for listener in self._listeners:
+        for listener in self.listeners:
             listener.close()
-        self._listeners.clear()
+        self.listeners.clear()
+        self._entrance.close()
 
     async def stop(self) -> None:
         """Close the door and end every session; what is still open becomes broken."""
@@ -160,22 +170,36 @@ class Ftp:
 
     # -- connections
 
-    def welcome(self, sock: socket.socket, source: str, listener: Listener) -> None:
-        """Take a new connection, unless there are too many."""
+    def take(self, sock: socket.socket, peer: str, listener: Listener) -> None:
+        """Take a new connection; one of a listed proxy says first whom it is for."""
+        self._entrance.take(sock, peer, partial(self._welcome, listener))
+
+    async def _welcome(
+        self, listener: Listener, sock: socket.socket, source: str, admitted: Pass
+    ) -> None:
+        """Begin FTP, unless there are too many connections."""
         full = len(self._connections) >= self.settings.max_connections
         if full or self._sources[source] >= self.settings.max_per_source:
             why = "too-many" if full else "too-many-from-source"
             journal.connection_refused(DOOR, source, why)
+            admitted.end()
             sock.settimeout(0)
             if not listener.implicit:
-                sock.send(FULL)
+                with suppress(OSError):  # it is gone already
+                    sock.send(FULL)
             sock.close()
             return
-        connection = Session(sock, listener, self._loop)
+        try:
+            connection = Session(sock, listener, self._loop)
+        except BaseException:
+            admitted.end()
+            raise
         if connection.connected:
             self._connections.add(connection)
             self._sources[source] += 1
-            connection.welcome()
+            connection.welcome(source, admitted)
+        else:
+            admitted.end()
 
     def forget(self, connection: Session, ending: asyncio.Task[None]) -> None:
         """Count a connection out; its session ends when its uploads are settled."""
@@ -193,17 +217,21 @@ class Ftp:
 
     # -- logins
 
-    async def check(self, name: str, password: str, certificate: bytes | None) -> Proof | None:
+    async def check(
+        self, name: str, password: str, certificate: bytes | None, peer: str
+    ) -> Proof | None:
         """Check a certificate if there is one, else the password when its turn has come."""
         config = self.config_of()
         customer = config.customers.get(name)
-        if certificate is not None and customer is not None and not customer.disabled:
+        if customer is not None and not customer.may_enter_from(peer):
+            customer = None  # and the work goes on, as for one that is unknown
+        if certificate is not None and customer is not None:
             proves = partial(certificates.proves, certificate, name, config.paths.keys)
             if await asyncio.get_running_loop().run_in_executor(self._executor, proves):
                 return Proof(customer, "certificate", certificates.fingerprint(certificate))
         async with self._turn:
             found = await asyncio.get_running_loop().run_in_executor(
-                self._executor, self.customers.check_password, name, password
+                self._executor, self.customers.check_password, name, password, peer
             )
         return Proof(found, "password", None) if found is not None else None
 
@@ -214,12 +242,9 @@ class Ftp:
         with suppress(OSError):  # the journal has it
             await asyncio.get_running_loop().run_in_executor(self._executor, note)
 
-    def why_refused(self, name: str) -> str:
+    def why_refused(self, name: str, peer: str) -> str:
         """Say for the operator why a login failed; the client is not told."""
-        customer = self.config_of().customers.get(name)
-        if customer is None:
-            return "unknown-customer"
-        return "disabled" if customer.disabled else "wrong-password"
+        return why_refused(self.config_of().customers.get(name), peer)
 
 
 class Listener(FTPServer):  # type: ignore[misc]
@@ -236,13 +261,17 @@ class Listener(FTPServer):  # type: ignore[misc]
 
     def handle_accepted(self, sock: socket.socket, addr: tuple[Any, ...]) -> None:
         """Hand a new connection to the door."""
-        self.door.welcome(sock, str(addr[0]).removeprefix("::ffff:"), self)
+        self.door.take(sock, plain(str(addr[0])), self)
 
     def handle_error(self) -> None:
         """Go on listening; pyftpdlib would close the door for good."""
         journal.door_troubled(DOOR, traceback.format_exc())
         self.del_channel()
-        self.call_later(ACCEPT_AGAIN_S, self.add_channel)
+        self.call_later(ACCEPT_AGAIN_S, self._accept_again)
+
+    def _accept_again(self) -> None:
+        if self in self.door.listeners:  # else closed, and its number may be another socket's
+            self.add_channel()
 
 
 class ToJournal(logging.Handler):

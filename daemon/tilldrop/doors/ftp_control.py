@@ -25,13 +25,18 @@ from tilldrop.doors.ftp_tls import TlsChannel
 from tilldrop.doors.ftp_transfer import ActiveAddress, DataConnection, PassivePort
 from tilldrop.doors.listing import FACTS
 from tilldrop.errors import NameRefused, TilldropError, TransferCut
+from tilldrop.guard import Offence
 
 if TYPE_CHECKING:
-    from tilldrop.config import Customer
+    from tilldrop.config_customers import Customer
     from tilldrop.doors.ftp import Ftp, Listener
+    from tilldrop.guard import Pass
 
 DOOR = "ftp"
 GREETING = "220 Tilldrop"  # without a version: that would tell what to try
+RUBBISH_MOST = 5  # commands that FTP does not know, before a login
+LINE_MOST_BYTES = 2048
+TOO_LONG = b"\xff"  # stands for a line that was; no client can send it, since Telnet's 0xFF goes
 LINES_MOST = 64  # sent ahead of their answers
 NAME_LOGGED_CHARS = 64
 TCP_ESTABLISHED = 1  # linux/tcp_states.h; TCP_INFO begins with the state
@@ -74,10 +79,13 @@ class Control(TlsChannel, FTPHandler):  # type: ignore[misc]
         self._arrival: asyncio.Future[None] | None = None
         self._given_up = ""
         self._tries = 0
+        self._pass: Pass | None = None
+        self._offence: Offence | None = None
+        self._unknown_verbs = 0
         self._private_data = False
         self._refused_last: tuple[str, str] | None = None
         self._idle_timer: asyncio.TimerHandle | None = None
-        self._active_at = self._loop.time()
+        self._came_at = self._active_at = self._loop.time()
         self.peer = ""
         super().__init__(conn, server, loop)
         self._available_facts = list(FACTS)
@@ -100,8 +108,14 @@ class Control(TlsChannel, FTPHandler):  # type: ignore[misc]
 
     # -- the connection
 
-    def welcome(self) -> None:
-        """Greet the client, once it is secured if that is to be its first act."""
+    def welcome(self, peer: str, admitted: Pass) -> None:
+        """Greet the client, once it is secured if that is to be its first act.
+
+        peer: its address, which behind a proxy is not the socket's.
+        """
+        self.peer, self._pass = peer, admitted
+        # pyftpdlib lets PORT name this address alone: the proxy's would open the net behind it.
+        self.remote_ip = peer
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         self._watch_idleness()
         if self._implicit and self.context is not None:
@@ -109,6 +123,14 @@ class Control(TlsChannel, FTPHandler):  # type: ignore[misc]
             self.secure(self.context)
         else:
             self.respond(GREETING)
+
+    def end_waiting(self) -> None:
+        """Count it among those who are in, whose time is another."""
+        if self._pass is not None:
+            self._pass.end()
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+        self._watch_idleness()
 
     def on_secured(self) -> None:
         """Greet a client of the implicit port; others were greeted before."""
@@ -128,6 +150,11 @@ class Control(TlsChannel, FTPHandler):  # type: ignore[misc]
         if self._closed:
             return
         self.say_farewell()
+        if self._pass is not None:
+            self._pass.end()
+            if self.customer is None and not self._tries:
+                offence = self._offence or Offence.NO_LOGIN
+                self.door.guard.penalise(self.peer, offence)
         if self._idle_timer is not None:
             self._idle_timer.cancel()
         super().close()
@@ -159,18 +186,20 @@ class Control(TlsChannel, FTPHandler):  # type: ignore[misc]
         """Hang up if the customer is gone or disabled by now."""
         if self.customer is not None:
             now = self.door.config_of().customers.get(self.customer.name)
-            if now is None or now.disabled:
+            if now is None or not now.may_enter_from(self.peer):
                 self.hang_up("The account is closed.")
 
     def _watch_idleness(self) -> None:
         """Hang up if nothing was asked for too long, else look again when that could be."""
         settings = self.door.settings
-        allowed_s = settings.idle_timeout_s if self.customer else settings.login_timeout_s
-        until = self._active_at + allowed_s
-        if self._answering is not None and self.customer is not None:
-            until = self._loop.time() + allowed_s  # a transfer has its own
+        until = self._active_at + settings.idle_timeout_s
+        if self.customer is None:
+            until = self._came_at + settings.login_timeout_s  # whatever is said meanwhile
+        elif self._answering is not None:
+            until = self._loop.time() + settings.idle_timeout_s  # a transfer has its own
         if until <= self._loop.time():
             self._idle_timer = None
+            self._offence = Offence.TIMEOUT
             self._hang_up_hard("Idle for too long.")
         else:
             self._idle_timer = self._loop.call_at(until, self._watch_idleness)
@@ -185,9 +214,20 @@ class Control(TlsChannel, FTPHandler):  # type: ignore[misc]
 
     # -- commands in their order
 
+    def collect_incoming_data(self, data: bytes) -> None:
+        """Take a part of a line.
+
+        Of one that is too long pyftpdlib drops what has come and obeys the rest as another.
+        """
+        self._in_buffer_len += len(data)
+        if self._in_buffer_len <= LINE_MOST_BYTES:
+            self._in_buffer.append(data)
+
     def found_terminator(self) -> None:
         """Take a line; answer it when its turn has come."""
         line = _TELNET.sub(b"", b"".join(self._in_buffer))
+        if self._in_buffer_len > LINE_MOST_BYTES:
+            line = TOO_LONG
         self._in_buffer, self._in_buffer_len = [], 0
         self._active_at = self._loop.time()
         if self._closed or self._closing:
@@ -238,6 +278,7 @@ class Control(TlsChannel, FTPHandler):  # type: ignore[misc]
     async def _carry_out(self, verb: str, argument: bytes) -> None:
         if verb not in VERBS or (verb in _TLS_VERBS and self.context is None):
             self.respond("502 This command is not supported here.")
+            self._note_rubbish()
         elif LOGIN in VERBS[verb] and self.customer is None:
             self.respond("530 Log in first.")
         elif WORD in VERBS[verb] and not argument:
@@ -246,6 +287,13 @@ class Control(TlsChannel, FTPHandler):  # type: ignore[misc]
             answer = getattr(self, f"ftp_{verb}")(_text(verb, argument))
             if inspect.isawaitable(answer):
                 await answer
+
+    def _note_rubbish(self) -> None:
+        """Hang up on one who speaks no FTP at all: a browser, a scanner."""
+        self._unknown_verbs += 1
+        if self.customer is None and self._unknown_verbs >= RUBBISH_MOST:
+            self._offence = Offence.RUBBISH
+            self.hang_up("This is an FTP server.")
 
     def refuse(self, request: str, error: TilldropError) -> None:
         """Answer with a refusal; say it to the operator, once for a row of the same."""

@@ -1,7 +1,8 @@
 """FTP's login, and TLS before it (RFC 959, RFC 4217).
 
-Promises that a wrong password, an unknown customer and a disabled one hear the same after the
-same work, and that where TLS is required no password is taken without it.
+Promises that a wrong password, an unknown customer, a disabled one and one from where it may not
+come hear the same after the same work, and that where TLS is required no password is taken without
+it.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ from typing import TYPE_CHECKING
 
 from tilldrop import journal
 from tilldrop.doors.ftp_control import DOOR, Control
+from tilldrop.errors import TooManySessions
+from tilldrop.guard import Offence
 
 if TYPE_CHECKING:
-    from tilldrop.config import Customer
+    from tilldrop.config_customers import Customer
 
 
 class Login(Control):
@@ -34,16 +37,20 @@ class Login(Control):
             self.respond("503 Send USER first.")
             return
         certificate = self.socket.getpeercert(binary_form=True) if self.secured else None
-        proof = await self.door.check(self.username, password, certificate)
+        proof = await self.door.check(self.username, password, certificate, self.peer)
         if proof is not None:
+            if not self._has_room(proof.customer):
+                return
             self.customer = proof.customer
+            self.end_waiting()
             if not self.secured:
                 await self.door.note_in_clear(self.username, self.peer)
             journal.login_accepted(DOOR, self.username, self.peer, proof.method, proof.key)
             self.begin_session(proof.customer)
             self.respond("230 Welcome.")
             return
-        reason = self.door.why_refused(self.username)
+        self.door.guard.penalise(self.peer, Offence.FAILED_LOGIN)
+        reason = self.door.why_refused(self.username, self.peer)
         journal.login_refused(DOOR, self.who, self.peer, "password", reason, None)
         self.username = ""
         self._tries += 1
@@ -51,6 +58,18 @@ class Login(Control):
             self.hang_up("Too many attempts to log in.")
         else:
             self.respond("530 Login incorrect.")
+
+    def _has_room(self, customer: Customer) -> bool:
+        """Hang up, saying why, if the customer may have no other session."""
+        try:
+            self.door.intake.check_session(customer)
+        except TooManySessions as full:
+            journal.request_refused(DOOR, customer.name, "session", full.code, str(full))
+            self.end_waiting()
+            self._tries += 1  # it did try, so going away is no offence
+            self.hang_up(full.to_customer)
+            return False
+        return True
 
     def begin_session(self, customer: Customer) -> None:
         """Begin what the login is for."""

@@ -88,6 +88,9 @@ REPLIES: dict[type[TilldropError], int] = {
     errors.MoveRefused: 450,
     errors.UploadTaken: 450,
     errors.TooManyOpen: 450,
+    errors.StoredTooMuch: 452,
+    errors.TooManyUploads: 450,
+    errors.TooManySessions: 421,
     errors.ShuttingDown: 450,
 }
 

@@ -27,7 +27,7 @@ from tilldrop.errors import SeekRefused, TransferCut
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from tilldrop.config import Customer
+    from tilldrop.config_customers import Customer
     from tilldrop.doors.ftp_transfer import DataConnection
     from tilldrop.upload import Upload
     from tilldrop.view import Entry
@@ -274,12 +274,10 @@ class Session(Login):
         self.respond("250 Renamed.")
 
     async def ftp_MKD(self, path: str) -> None:
-        """Refuse, saying whether the name exists: mirroring clients then go on."""
-        try:
-            await self.visit.stat(self._at(path))
-        except errors.NoSuchFile:
-            await self.visit.refuse_folder_change(self._at(path))
-        raise errors.NameExists(f"{path!r} exists")
+        """Take a folder that a feed's pattern names; else say whether the name exists."""
+        await self.visit.make_folder(self._at(path))
+        doubled = f"/{view.resolve(self._at(path))}".replace('"', '""')
+        self.respond(f'257 "{doubled}" is there.')
 
     async def ftp_RMD(self, path: str) -> None:
         """Refuse."""

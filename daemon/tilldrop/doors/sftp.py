@@ -10,6 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 import asyncssh
@@ -18,19 +21,24 @@ from asyncssh.stream import SSHServerStreamSession
 
 from tilldrop import hostkeys, journal
 from tilldrop.customers import fingerprint
+from tilldrop.doors.entrance import Entrance, Gate, listen
 from tilldrop.doors.sftp_session import DOOR, Answers
 from tilldrop.doors.sftp_wire import Wire
-from tilldrop.errors import PortTaken
+from tilldrop.errors import PortTaken, TooManySessions
+from tilldrop.guard import Offence, why_refused
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable
     from concurrent.futures import Executor
     from pathlib import Path
 
     from asyncssh.channel import SSHChannel
 
-    from tilldrop.config import Config, Customer, SftpDoor
+    from tilldrop.config import Config, SftpDoor
+    from tilldrop.config_customers import Customer
     from tilldrop.customers import Customers
+    from tilldrop.guard import Guard, Pass
     from tilldrop.intake import Intake
 
 # What is offered, by allow-list. Nothing here rests on SHA-1, on CBC or on fewer than 2048 bits.
@@ -82,7 +90,21 @@ KEYS_TRIED_MOST = 20
 SESSIONS_MOST = 10  # of one connection, as OpenSSH's MaxSessions
 NAME_LOGGED_CHARS = 64
 _TELLING = (asyncssh.DISC_KEY_EXCHANGE_FAILED, asyncssh.DISC_PROTOCOL_ERROR)  # of no login
+_RUBBISH = (asyncssh.DISC_PROTOCOL_ERROR, asyncssh.DISC_PROTOCOL_VERSION_NOT_SUPPORTED)
 STOP_WITHIN_S = 5.0
+
+
+@dataclass(slots=True)
+class _Arrival:
+    """Whom a new socket belongs to, until its `Connection` is there."""
+
+    address: str
+    admitted: Pass
+    is_met: bool = False
+
+
+# Not by the socket's address: one that is reset has none any more.
+_ARRIVAL: ContextVar[_Arrival] = ContextVar("arrival")
 
 
 class Sftp:
@@ -95,8 +117,10 @@ class Sftp:
         customers: Customers,
         config_of: Callable[[], Config],
         executor: Executor,
+        guard: Guard,
     ) -> None:
         self.settings = settings
+        self.guard = guard
         self.intake = intake
         self.customers = customers
         self.config_of = config_of
@@ -105,7 +129,10 @@ class Sftp:
         self.all_ended.set()
         self._executor = executor
         self._turn = asyncio.Semaphore(PASSWORDS_AT_ONCE)
-        self._acceptor: asyncssh.SSHAcceptor | None = None
+        self._entrance = Entrance(
+            DOOR, guard, lambda: config_of().guard, float(settings.login_timeout_s)
+        )
+        self._gate: Gate | None = None
         self._connections: set[Connection] = set()
 
     async def start(self) -> int:
@@ -116,23 +143,47 @@ class Sftp:
         loop = asyncio.get_running_loop()
         keys = self.config_of().paths.keys
         found = await loop.run_in_executor(self._executor, hostkeys.ensure, keys)
+        options = self._options([_load(key.path) for key in found])
         try:
-            self._acceptor = await asyncssh.listen(
-                self.settings.listen,
-                self.settings.port,
-                backlog=BACKLOG,
-                options=self._options([_load(key.path) for key in found]),
-            )
+            listening = listen(self.settings.listen, self.settings.port, BACKLOG)
         except OSError as problem:
             where = f"{self.settings.listen}:{self.settings.port}"
             raise PortTaken(f"sftp: cannot listen on {where}: {problem.strerror}") from problem
-        port = self._acceptor.get_port()
-        journal.door_opened(DOOR, self.settings.listen, port)
-        return port
+        self._gate = Gate(self._entrance, listening, partial(self._welcome, options))
+        journal.door_opened(DOOR, self.settings.listen, self._gate.port)
+        return self._gate.port
+
+    async def _welcome(
+        self,
+        options: asyncssh.SSHServerConnectionOptions,
+        sock: socket.socket,
+        address: str,
+        admitted: Pass,
+    ) -> None:
+        """Begin SSH on a socket whose client was let in."""
+        loop = asyncio.get_running_loop()
+        arrival = _Arrival(address, admitted)
+        _ARRIVAL.set(arrival)  # of this task, in which alone asyncssh makes this `Connection`
+        try:
+            transport, _ = await loop.connect_accepted_socket(
+                lambda: asyncssh.SSHServerConnection(loop, options), sock
+            )
+            if not arrival.is_met:
+                transport.abort()
+        except OSError:  # it is gone already
+            sock.close()
+        finally:
+            if not arrival.is_met:
+                admitted.end()
+
+    def _meet(self) -> Connection:
+        arrival = _ARRIVAL.get()
+        arrival.is_met = True
+        return Connection(self, arrival.address, arrival.admitted)
 
     def _options(self, host_keys: list[asyncssh.SSHKeyPair]) -> asyncssh.SSHServerConnectionOptions:
         return asyncssh.SSHServerConnectionOptions(
-            server_factory=lambda: Connection(self),
+            server_factory=self._meet,
             server_host_keys=host_keys,
             server_version=BANNER,
             # Which are there depends on the version of `cryptography`, which will drop the groups.
@@ -156,9 +207,9 @@ class Sftp:
 
     def stop_accepting(self) -> None:
         """Close the door; who is in stays in. Doing it again is fine."""
-        if self._acceptor is not None:
-            self._acceptor.close()
-            self._acceptor = None
+        if self._gate is not None:
+            self._gate.close()
+            self._gate = None
             journal.door_closed(DOOR)
 
     async def stop(self) -> None:
@@ -176,12 +227,12 @@ class Sftp:
         for connection in list(self._connections):
             connection.check_customer()
 
-    async def check_password(self, name: str, password: str) -> Customer | None:
+    async def check_password(self, name: str, password: str, peer: str) -> Customer | None:
         """Check a password when its turn has come."""
         async with self._turn:
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(
-                self._executor, self.customers.check_password, name, password
+                self._executor, self.customers.check_password, name, password, peer
             )
 
     def admit(self, connection: Connection) -> bool:
@@ -215,8 +266,10 @@ def _load(path: Path) -> asyncssh.SSHKeyPair:
 class Connection(asyncssh.SSHServer):
     """One client's connection: its login, then its sessions."""
 
-    def __init__(self, door: Sftp) -> None:
+    def __init__(self, door: Sftp, peer: str, admitted: Pass) -> None:
         self._door = door
+        self._pass = admitted
+        self._is_turned_away = False
         self._loop = asyncio.get_running_loop()
         self._passwords_tried = 0
         self._keys_tried = 0
@@ -225,25 +278,28 @@ class Connection(asyncssh.SSHServer):
         self._idle_timer: asyncio.TimerHandle | None = None
         self._active_at = 0.0
         self.customer: Customer | None = None
-        self.peer = ""
+        self.peer = peer
 
     # -- login
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         """Take the connection, unless there are too many."""
         self._conn = conn
-        self.peer = str(conn.get_extra_info("peername", ("",))[0])
         if not self._door.admit(self):
+            self._is_turned_away = True
             journal.connection_refused(DOOR, self.peer, "too-many")
             conn.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection; its sessions see their own ends."""
         self._door.forget(self)
+        self._pass.end()
         if self._idle_timer is not None:
             self._idle_timer.cancel()
         if self.customer is None:
             self._say_abandoned(exc)
+            if not self._passwords_tried and not self._is_turned_away:
+                self._door.guard.penalise(self.peer, _offence(exc))
 
     def _say_abandoned(self, exc: Exception | None) -> None:
         """Tell the operator why there was no login; a mere knock at the port is no news."""
@@ -273,10 +329,11 @@ class Connection(asyncssh.SSHServer):
         self._passwords_tried += 1
         if self._passwords_tried > self._door.settings.login_attempts:
             return False  # sent ahead, before the answer that ended the connection
-        customer = await self._door.check_password(username, password)
+        customer = await self._door.check_password(username, password, self.peer)
         if customer is not None:
             self._proof = ("password", "")
             return True
+        self._door.guard.penalise(self.peer, Offence.FAILED_LOGIN)
         self._say_refused(username, "password", self._why_refused(username), None)
         if self._passwords_tried >= self._door.settings.login_attempts:
             self.hang_up("Too many attempts to log in.")
@@ -293,7 +350,7 @@ class Connection(asyncssh.SSHServer):
         offered = key.public_data
         listed = [
             each
-            for each in self._door.customers.keys(username)
+            for each in self._door.customers.keys(username, self.peer)
             if hmac.compare_digest(each.blob, offered)
         ]
         if not listed:
@@ -304,10 +361,7 @@ class Connection(asyncssh.SSHServer):
         return True
 
     def _why_refused(self, name: str, otherwise: str = "wrong-password") -> str:
-        customer = self._door.config_of().customers.get(name)
-        if customer is None:
-            return "unknown-customer"
-        return "disabled" if customer.disabled else otherwise
+        return why_refused(self._door.config_of().customers.get(name), self.peer, otherwise)
 
     def _say_refused(self, name: str, method: str, reason: str, key: str | None) -> None:
         journal.login_refused(DOOR, name[:NAME_LOGGED_CHARS], self.peer, method, reason, key)
@@ -316,6 +370,10 @@ class Connection(asyncssh.SSHServer):
         """Let the customer in."""
         name = str(self._conn.get_extra_info("username"))
         self.customer = self._door.config_of().customers.get(name)
+        self._pass.end()
+        if self.customer is None:  # removed while it logged in
+            self.hang_up("The account is closed.")
+            return
         self.check_customer()
         method, key = self._proof
         journal.login_accepted(DOOR, name, self.peer, method, key or None)
@@ -345,7 +403,22 @@ class Connection(asyncssh.SSHServer):
 
     def max_open_files(self) -> int:
         """Tell how many files a session may hold open."""
-        return self._door.config_of().limits.max_open_files
+        if self.customer is None:
+            raise RuntimeError("a session before its login")
+        return self._door.intake.limits_of(self.customer).max_open_files
+
+    def has_room(self) -> bool:
+        """Hang up, saying why, if the customer may have no other session."""
+        if self.customer is None:
+            return False
+        try:
+            self._door.intake.check_session(self.customer)
+        except TooManySessions as full:
+            name, code = self.customer.name, full.code
+            journal.request_refused(DOOR, name, "session", code, str(full))
+            self.hang_up(full.to_customer, asyncssh.DISC_TOO_MANY_CONNECTIONS)
+            return False
+        return True
 
     def note_activity(self) -> None:
         """Note that the client did something."""
@@ -364,12 +437,21 @@ class Connection(asyncssh.SSHServer):
         if self.customer is None:
             return
         now = self._door.config_of().customers.get(self.customer.name)
-        if now is None or now.disabled:
+        if now is None or not now.may_enter_from(self.peer):
             self.hang_up("The account is closed.")
 
-    def hang_up(self, reason: str) -> None:
+    def hang_up(self, reason: str, code: int = asyncssh.DISC_BY_APPLICATION) -> None:
         """End the connection. reason: a sentence that the client may show."""
-        self._conn.disconnect(asyncssh.DISC_BY_APPLICATION, reason)
+        self._conn.disconnect(code, reason)
+
+
+def _offence(exc: Exception | None) -> Offence:
+    """Say what an end without a login and without a password is."""
+    if isinstance(exc, asyncssh.ConnectionLost) and "timeout" in exc.reason:
+        return Offence.TIMEOUT
+    if isinstance(exc, asyncssh.DisconnectError) and exc.code in _RUBBISH:
+        return Offence.RUBBISH
+    return Offence.NO_LOGIN
 
 
 class Channel(SSHServerStreamSession[bytes]):
@@ -393,6 +475,8 @@ class Channel(SSHServerStreamSession[bytes]):
 
     def session_started(self) -> None:
         """Answer requests until the channel ends."""
+        if not self._connection.has_room():
+            return
         reader = asyncssh.SSHReader(self, self._channel)
         writer = asyncssh.SSHWriter(self, self._channel)
         answers = self._connection.answers(self._channel)

@@ -259,10 +259,8 @@ class Answers(asyncssh.SFTPServer):
         await self.rename(oldpath, newpath)
 
     async def mkdir(self, path: bytes, attrs: asyncssh.SFTPAttrs) -> None:
-        """Refuse, saying whether the name exists: mirroring clients then go on."""
-        name = _text(path)
-        await self._check_existence(name, wanted=False)
-        await self._visit.refuse_folder_change(name)
+        """Take a folder that a feed's pattern names; else say whether the name exists."""
+        await self._visit.make_folder(_text(path))
 
     async def rmdir(self, path: bytes) -> None:
         """Refuse."""

@@ -1,0 +1,174 @@
+"""Penalties and limits before login, by a clock that the test sets."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+
+import pytest
+
+from tilldrop import guard as module
+from tilldrop.config_guard import GuardSettings, Network, is_within
+from tilldrop.guard import Guard, Offence, Pass, Refusal, source_of
+
+HERE = "192.0.2.7"
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def nets(*texts: str) -> list[Network]:
+    return [ip_network(text) for text in texts]
+
+
+def make(clock: Clock, settings: GuardSettings | None = None) -> Guard:
+    return Guard(lambda: settings or GuardSettings(), clock)
+
+
+def fail(guard: Guard, address: str = HERE, times: int = 3) -> None:
+    for _ in range(times):
+        guard.penalise(address, Offence.FAILED_LOGIN)
+
+
+def test_two_failures_shut_nobody_out_and_three_do(clock: Clock) -> None:
+    guard = make(clock)
+    fail(guard, times=2)
+    assert isinstance(guard.admit(HERE), Pass)
+    fail(guard, times=1)
+    assert guard.admit(HERE) is Refusal.PENALISED
+    assert isinstance(guard.admit("192.0.2.8"), Pass)
+
+
+def test_penalty_passes(clock: Clock) -> None:
+    guard = make(clock)
+    fail(guard)
+    clock.now += 14.9
+    assert guard.admit(HERE) is Refusal.PENALISED
+    clock.now += 0.2
+    assert isinstance(guard.admit(HERE), Pass)
+    assert guard.penalties() == []
+
+
+def test_penalty_grows_with_failures_up_to_the_most(clock: Clock) -> None:
+    guard = make(clock)
+    fail(guard, times=10)
+    assert guard.penalties()[0].seconds == 50
+    fail(guard, times=1000)
+    assert guard.penalties()[0].seconds == GuardSettings().penalty_max_s
+
+
+def test_source_shut_out_stays_out_until_all_has_passed(clock: Clock) -> None:
+    guard = make(clock)
+    fail(guard, times=6)
+    clock.now += 20
+    assert guard.penalties()[0].seconds == 10  # below the least that shuts out
+    assert guard.admit(HERE) is Refusal.PENALISED
+
+
+def test_a_check_of_the_port_now_and_then_never_shuts_out(clock: Clock) -> None:
+    guard = make(clock)
+    for _ in range(1000):
+        clock.now += 5
+        guard.penalise(HERE, Offence.NO_LOGIN)
+        found = guard.admit(HERE)
+        assert isinstance(found, Pass)
+        found.end()
+
+
+def test_addresses_of_one_ipv6_network_are_one_source(clock: Clock) -> None:
+    guard = make(clock)
+    fail(guard, "2001:db8:1:2::1", 2)
+    fail(guard, "2001:db8:1:2:ffff::2", 1)
+    assert guard.admit("2001:db8:1:2::3") is Refusal.PENALISED
+    assert isinstance(guard.admit("2001:db8:1:3::1"), Pass)
+
+
+@pytest.mark.parametrize(
+    ("address", "source"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8::1", "2001:db8::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("not an address", "not an address"),
+    ],
+)
+def test_source_of_an_address(address: str, source: str) -> None:
+    assert source_of(address) == source
+
+
+def test_listed_addresses_are_never_penalised(clock: Clock) -> None:
+    guard = make(clock, GuardSettings(allow=(ip_network("192.0.2.0/24"),)))
+    fail(guard, times=100)
+    assert isinstance(guard.admit(HERE), Pass)
+    assert guard.penalties() == []
+
+
+def test_list_that_grows_lets_the_penalised_in(clock: Clock) -> None:
+    settings = [GuardSettings()]
+    guard = Guard(lambda: settings[0], clock)
+    fail(guard)
+    settings[0] = GuardSettings(allow=(ip_network("192.0.2.7"),))
+    assert isinstance(guard.admit(HERE), Pass)
+
+
+def test_only_so_many_wait_from_one_source_and_in_all(clock: Clock) -> None:
+    guard = make(clock, GuardSettings(max_waiting=5, max_waiting_per_source=2))
+    passes = [guard.admit(HERE), guard.admit(HERE)]
+    assert guard.admit(HERE) is Refusal.TOO_MANY_FROM_SOURCE
+    for number in range(3):
+        assert isinstance(guard.admit(f"192.0.2.10{number}"), Pass)
+    assert guard.admit("192.0.2.200") is Refusal.TOO_MANY_WAITING
+    assert isinstance(passes[0], Pass)
+    passes[0].end()
+    passes[0].end()
+    assert guard.waiting == 4
+    assert isinstance(guard.admit("192.0.2.200"), Pass)
+
+
+def test_operator_can_forgive(clock: Clock) -> None:
+    guard = make(clock)
+    fail(guard)
+    assert guard.forgive(HERE)
+    assert not guard.forgive(HERE)
+    assert isinstance(guard.admit(HERE), Pass)
+
+
+def test_memory_is_bounded_and_the_worst_are_kept(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SOURCES_MOST", 100)
+    guard = make(clock)
+    fail(guard, "198.51.100.1", 50)
+    for number in range(1000):
+        clock.now += 0.001
+        fail(guard, f"10.0.{number // 250}.{number % 250}", 1)
+        assert len(guard.penalties()) <= 100
+    assert guard.admit("198.51.100.1") is Refusal.PENALISED
+
+
+def test_offence_that_costs_nothing_is_not_noted(clock: Clock) -> None:
+    guard = make(clock, GuardSettings(no_login_s=0))
+    guard.penalise(HERE, Offence.NO_LOGIN)
+    assert guard.penalties() == []
+
+
+@pytest.mark.parametrize("offence", list(Offence))
+def test_every_offence_has_a_setting(offence: Offence) -> None:
+    assert GuardSettings().penalty_s(offence) > 0
+
+
+def test_networks_of_both_families() -> None:
+    assert is_within("::ffff:10.1.2.3", nets("10.0.0.0/8"))
+    assert is_within("2001:db8::5", nets("10.0.0.0/8", "2001:db8::/32"))
+    assert not is_within("11.1.2.3", nets("10.0.0.0/8"))
+    assert not is_within("", nets("0.0.0.0/0"))
