@@ -10,20 +10,28 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import structlog
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from tilldrop.rows import Report
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("tilldrop")
 
 
-def configure(form: str, level: str, stream: TextIO | None = None) -> None:
+def configure(
+    form: str,
+    level: str,
+    stream: TextIO | None = None,
+    note: Callable[[Mapping[str, Any]], None] | None = None,
+) -> None:
     """Write events to stdout or a stream.
 
-    form: "json" for JSON lines, "console" for people, "auto" for people if it is a terminal.
+    note: is given every event, also those below the level. form: "json" for JSON lines,
+    "console" for people, "auto" for people if it is a terminal.
     """
     stream = stream or sys.stdout
     readable = form == "console" or (form == "auto" and stream.isatty())
@@ -35,17 +43,35 @@ def configure(form: str, level: str, stream: TextIO | None = None) -> None:
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
+            _Passing(logging.getLevelNamesMapping()[level.upper()], note),
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.StackInfoRenderer(),
             structlog.processors.format_exc_info if not readable else _unchanged,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(
-            logging.getLevelNamesMapping()[level.upper()]
+            min(logging.INFO, logging.getLevelNamesMapping()[level.upper()])
         ),
         logger_factory=structlog.PrintLoggerFactory(stream),
         cache_logger_on_first_use=False,
     )
+
+
+class _Passing:
+    """Gives every event to `note`, and drops those below the level."""
+
+    def __init__(self, level: int, note: Callable[[Mapping[str, Any]], None] | None) -> None:
+        self._level = level
+        self._note = note
+
+    def __call__(
+        self, _logger: object, method: str, event: structlog.typing.EventDict
+    ) -> structlog.typing.EventDict:
+        if self._note is not None:
+            self._note(event)
+        if logging.getLevelNamesMapping()[method.upper()] < self._level:
+            raise structlog.DropEvent
+        return event
 
 
 def _unchanged(
@@ -79,6 +105,16 @@ def delivery_moved(
 def ledger_failed(text: str) -> None:
     """Say the ledger cannot be written; uploads are refused until it can."""
     log.error("ledger.failed", text=text)
+
+
+def audit_failed(text: str) -> None:
+    """Say the audit log cannot be written; what was noted meanwhile is here only."""
+    log.error("audit.failed", text=text)
+
+
+def audit_sealed(seq: int, head: str) -> None:
+    """Say how far the audit log goes, for whoever keeps this journal: see `audit verify`."""
+    log.info("audit.sealed", seq=seq, head=head)
 
 
 def key_refused(customer: str, line: int | None, why: str) -> None:
@@ -178,6 +214,16 @@ def login_abandoned(door: str, customer: str, peer: str, reason: str) -> None:
 def connection_refused(door: str, peer: str, reason: str) -> None:
     """Say a connection was closed before its login."""
     log.warning("connection.refused", door=door, peer=peer, reason=reason)
+
+
+def source_shut_out(source: str, offence: str, seconds: int) -> None:
+    """Say a source failed too often to be let in; for how long."""
+    log.warning("source.shut_out", source=source, offence=offence, seconds=seconds)
+
+
+def source_forgiven(source: str) -> None:
+    """Say an operator lifted a source's penalty."""
+    log.info("source.forgiven", source=source)
 
 
 def session_opened(door: str, customer: str, peer: str) -> None:
@@ -365,6 +411,16 @@ def delivery_held(delivery: str, customer: str, name: str, reason: str) -> None:
     log.error("delivery.held", delivery=delivery, customer=customer, name=name, reason=reason)
 
 
+def card_data_dropped(delivery: str, customer: str, name: str, reason: str) -> None:
+    """Say a file was refused for the card data in it, and that its bytes are gone."""
+    log.warning("card_data.dropped", delivery=delivery, customer=customer, name=name, reason=reason)
+
+
+def delivery_undone(delivery: str, restored: int, removed: int, kept: int) -> None:
+    """Say an operator took a delivery back; the counts are of rows."""
+    log.warning("delivery.undone", delivery=delivery, restored=restored, removed=removed, kept=kept)
+
+
 def bytes_not_moved(delivery: str, code: str, text: str) -> None:
     """Say a file lies in the wrong folder of the spool; start-up and the scan move it."""
     log.error("bytes.not_moved", delivery=delivery, code=code, text=text)
@@ -383,6 +439,16 @@ def importer_failed() -> None:
 def bytes_swept(deliveries: int) -> None:
     """Say retention dropped the bytes of that many deliveries; their rows stay."""
     log.info("bytes.swept", deliveries=deliveries)
+
+
+def customer_removed(customer: str, deliveries: int, files: int, rows: int) -> None:
+    """Say a customer is removed with all that was kept of it."""
+    log.info("customer.removed", customer=customer, deliveries=deliveries, files=files, rows=rows)
+
+
+def shopper_erased(customer: str, rows: int, files: int) -> None:
+    """Say a shopper was erased on request; which one is what is forgotten."""
+    log.info("shopper.erased", customer=customer, rows=rows, files=files)
 
 
 def housekeeping_troubled(code: str, text: str) -> None:
