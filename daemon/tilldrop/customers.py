@@ -1,10 +1,10 @@
 """Who may knock: passwords and public keys of customers.
 
 Owns `keys/customers/`: NAME.password (one hash, see `passwords`) and NAME.pub (public keys).
-Promises that a wrong password, an unknown customer, a disabled one and one without a
-password are refused alike and after the same work. A hash that was brought along costs its own
-work on top, so its customer can be told from an unknown one by the time until its first login,
-at which the hash is replaced by ours. Never keeps a password, never logs a key.
+Promises that a wrong password, an unknown customer, a disabled one, one from where it may not come
+and one without a password are refused alike and after the same work. A hash that was brought along
+costs its own on top, so its customer can be told from an unknown one by the time until its first
+login, at which ours replaces it. Never keeps a password, never logs a key.
 
 A .pub file holds any number of keys, each either
 
@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tilldrop.config import Config, Customer
+    from tilldrop.config import Config
+    from tilldrop.config_customers import Customer
 
 RSA_MIN_BITS = 2048  # NIST SP 800-131A: below is no longer acceptable
 MAX_KEY_FILE_BYTES = 256 * 1024  # some 500 keys
@@ -135,8 +136,8 @@ class Customers:
         self._replacing = threading.Lock()
         self._known: dict[str, tuple[object, tuple[PublicKey, ...]]] = {}
 
-    def check_password(self, name: str, password: str) -> Customer | None:
-        """Return the enabled customer whose password this is, else None.
+    def check_password(self, name: str, password: str, peer: str = "") -> Customer | None:
+        """Return the customer whose password this is, if it may log in from there; else None.
 
         Blocks for one argon2id verification whatever the answer, and for that of a hash that was
         brought along: call it in an executor.
@@ -147,7 +148,7 @@ class Customers:
         matches = passwords.matches(self._no_one if outdated else stored or self._no_one, password)
         if outdated and stored is not None:
             matches = passwords.matches(stored, password)
-        if customer is None or customer.disabled or stored is None or not matches:
+        if customer is None or stored is None or not matches or not customer.may_enter_from(peer):
             return None
         if outdated:
             self._replace(name, stored, password)
@@ -184,14 +185,13 @@ class Customers:
             else:
                 journal.password_replaced(customer=name, before=passwords.kind(before))
 
-    def keys(self, name: str) -> tuple[PublicKey, ...]:
-        """Return the keys with which that customer may log in now; none if unknown or disabled.
+    def keys(self, name: str, peer: str = "") -> tuple[PublicKey, ...]:
+        """Return the keys with which that customer may log in now from there; none if it may not.
 
-        A line that is no usable key does not shut out the others: it is logged and left out.
-        Cost: one stat; the file is read again only when it has changed.
+        A line that is no usable key is logged and left out. Cost: one stat, unless it has changed.
         """
         customer = self._config_of().customers.get(name)
-        if customer is None or customer.disabled:
+        if customer is None or not customer.may_enter_from(peer):
             return ()
         path = self._path(name, "pub")
         try:
@@ -201,20 +201,21 @@ class Customers:
         version = (found.st_mtime_ns, found.st_size, found.st_ino)
         known = self._known.get(name)
         if known is None or known[0] != version:
-            known = (version, self._read_usable(name, path))
-            self._known[name] = known
+            if (keys := self._read_usable(name, path)) is None:
+                return ()  # not remembered: the disk may read it next time
+            known = self._known[name] = (version, keys)
         return known[1]
 
     def reload(self) -> None:
         """Forget the keys read so far, so that each file is read again."""
         self._known = {}
 
-    def _read_usable(self, name: str, path: Path) -> tuple[PublicKey, ...]:
+    def _read_usable(self, name: str, path: Path) -> tuple[PublicKey, ...] | None:
         try:
             keys, complaints = _scan(_text_of(path))
         except KeyUnusable as problem:
             journal.key_refused(customer=name, line=None, why=str(problem))
-            return ()
+            return None if isinstance(problem.__cause__, OSError) else ()
         for each in complaints:
             journal.key_refused(customer=name, line=each.line, why=each.why)
         return keys

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ from tilldrop.ledger_reading import utcnow
 from tilldrop.visit import EMPTY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
 
     from tilldrop.config import Config, Limits
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 NEVER_RENAMED = "never-renamed"
 WATCH_CHECK_S = 5.0  # how long a dead watch may go unseen
 SWEEP_INTERVAL_S = 3600.0  # retention is counted in hours and days
+UNRECORDED_FOR = timedelta(hours=1)  # the row of an upload is there within milliseconds
 TROUBLE_S = 5.0  # after a pass that failed
 
 
@@ -56,7 +58,8 @@ def recover(ledger: Ledger, spool: Spool) -> None:
     place_arrived(ledger, spool, lambda _: False)
     for name in spool.strays(spool.arrived):
         if (known := _known(ledger, name)) is not None and known.state in FINISHED:
-            _follow(spool.keep, known)
+            # Marked as gone: refused for its card data, and not yet dropped.
+            _follow(spool.keep if known.bytes_gone_at is None else spool.drop, known)
     _drop_strays(ledger, spool)
 
 
@@ -155,26 +158,41 @@ def end_waits(ledger: Ledger, spool: Spool, limits: Limits, now: datetime) -> da
 # -- retention -----------------------------------------------------------------------------------
 
 
-def sweep(ledger: Ledger, spool: Spool, limits: Limits, now: datetime) -> int:
+def sweep(
+    ledger: Ledger,
+    spool: Spool,
+    limits: Limits,
+    now: datetime,
+    own_keep_days: Mapping[str, int] | None = None,
+) -> int:
     """Drop the bytes of broken uploads and of finished deliveries that are old enough.
 
+    own_keep_days: customer -> for how many days its files are kept, where that is its own.
     The ledger's rows stay. Returns how many were dropped.
     """
+    own = own_keep_days or {}
     broken_before = now - timedelta(hours=limits.broken_keep_hours)
-    kept_before = now - timedelta(days=limits.keep_days)
-    dropped = _drop_older(ledger, spool, State.BROKEN, broken_before, now)
+    dropped = _drop(ledger, spool, ledger.bytes_older_than(State.BROKEN, broken_before), now)
+    shortest = min((limits.keep_days, *own.values()))
     for state in sorted(FINISHED):
-        dropped += _drop_older(ledger, spool, state, kept_before, now)
-    _drop_orphans(ledger, spool, kept_before)
+        found = ledger.bytes_older_than(state, now - timedelta(days=shortest))
+        old = (
+            one
+            for one in found
+            if one.changed_at < now - timedelta(days=own.get(one.customer, limits.keep_days))
+        )
+        dropped += _drop(ledger, spool, old, now)
+    _drop_orphans(ledger, spool, now - timedelta(days=shortest))
+    _drop_unrecorded(ledger, spool, now - UNRECORDED_FOR)
     return dropped
 
 
-def _drop_older(ledger: Ledger, spool: Spool, state: State, before: datetime, now: datetime) -> int:
+def _drop(ledger: Ledger, spool: Spool, old: Iterable[Delivery], now: datetime) -> int:
     dropped = 0
-    for delivery in ledger.bytes_older_than(state, before):
+    for delivery in old:
         try:
             # First, because a replay or a resumption may be taking the delivery up right now.
-            ledger.amend(delivery.id, state, bytes_gone_at=now).result()
+            ledger.amend(delivery.id, delivery.state, bytes_gone_at=now).result()
         except MoveRefused:
             continue
         spool.drop(delivery.id)
@@ -188,6 +206,15 @@ def _drop_orphans(ledger: Ledger, spool: Spool, before: datetime) -> None:
         if (spool.kept / name).stat().st_mtime < before.timestamp():
             known = _known(ledger, name)
             if known is not None and known.bytes_gone_at is not None:
+                spool.drop(name)
+
+
+def _drop_unrecorded(ledger: Ledger, spool: Spool, before: datetime) -> None:
+    """Drop files whose beginning was never recorded: they are in the way on a full disk."""
+    for name in spool.strays(spool.receiving):
+        with suppress(FileNotFoundError):  # a session just moved it
+            old = (spool.receiving / name).stat().st_mtime < before.timestamp()
+            if old and _known(ledger, name) is None:
                 spool.drop(name)
 
 
@@ -262,7 +289,13 @@ class Housekeeping:
 
     def _sweep(self) -> float:
         def work() -> None:
-            dropped = sweep(self._ledger, self._spool, self._config_of().limits, self._now())
+            config = self._config_of()
+            own = {
+                one.name: one.limits.keep_days
+                for one in config.customers.values()
+                if one.limits.keep_days is not None
+            }
+            dropped = sweep(self._ledger, self._spool, config.limits, self._now(), own)
             if dropped:
                 journal.bytes_swept(dropped)
 

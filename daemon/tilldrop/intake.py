@@ -10,17 +10,20 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tilldrop.delivery import Cause, Delivery, State
 from tilldrop.spool import failure
+from tilldrop.usage import Usage
 from tilldrop.visit import Visit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tilldrop.config import Config, Customer
+    from tilldrop.config import Config, Limits
+    from tilldrop.config_customers import Customer
     from tilldrop.ledger import Ledger
     from tilldrop.spool import Spool
     from tilldrop.upload import Upload
@@ -29,6 +32,8 @@ T = TypeVar("T")
 
 DRAIN_LOOK_S = 0.05
 POOL_THREADS = 8  # disk work at a time; more only queue at the disk
+FOLDERS_MADE_MOST = 1_000  # of one customer, remembered while they are empty
+NO_SESSION = frozenset({"folder"})  # doors through which nobody logs in
 
 
 class Intake:
@@ -51,11 +56,36 @@ class Intake:
         self.pool = ThreadPoolExecutor(POOL_THREADS, thread_name_prefix="spool")
         self.taking = True
         self.uploads: set[Upload] = set()
+        self.usage = Usage(ledger)
+        self._made: dict[str, OrderedDict[str, None]] = {}
         self._settling: set[str] = set()
 
     def visit(self, customer: Customer, door: str, peer: str) -> Visit:
-        """Begin a session of an admitted customer."""
-        return Visit(self, customer, door, peer)
+        """Begin a session of an admitted customer; see `check_session`."""
+        counts = door not in NO_SESSION
+        return Visit(self, customer, door, peer, counts=counts)
+
+    def check_session(self, customer: Customer) -> None:
+        """Raise TooManySessions if the customer may not have another."""
+        self.usage.check_session(customer, self.limits_of(customer))
+
+    def limits_of(self, customer: Customer) -> Limits:
+        """Return the limits that hold for a customer now."""
+        return self.config_of().limits_of(customer)
+
+    # -- folders that customers made, which are nowhere else while they are empty
+
+    def note_folder(self, customer: str, folder: str) -> None:
+        """Remember a folder that was made or written into; the oldest are forgotten."""
+        made = self._made.setdefault(customer, OrderedDict())
+        made[folder] = None
+        made.move_to_end(folder)
+        while len(made) > FOLDERS_MADE_MOST:
+            made.popitem(last=False)
+
+    def folders_made(self, customer: str) -> frozenset[str]:
+        """Return the folders that a customer made since the daemon began."""
+        return frozenset(self._made.get(customer, ()))
 
     def stop_taking(self) -> None:
         """Refuse new uploads; those that are open go on."""

@@ -16,7 +16,7 @@ from tilldrop.reader import FileReader, Reader
 from tilldrop.view import Entry, Known
 
 if TYPE_CHECKING:
-    from tilldrop.config import Customer
+    from tilldrop.config_customers import Customer
     from tilldrop.intake import Intake
     from tilldrop.upload import Upload
 
@@ -53,42 +53,87 @@ class Look:
     async def stat(self, path: str) -> Entry:
         """Answer STAT, LSTAT, SIZE, MLST. Raises NoSuchFile, NameRefused."""
         name = view.resolve(path)
-        known_folders = view.folders(self.customer)
-        if name == "" or name in known_folders:
+        if await self._is_folder(name):
             return _folder(name)
         if name.startswith(view.RECEIPTS + "/"):
             delivery = await self._receipt_of(name)
             text = await self._intake.in_thread(lambda: self._receipt_text(delivery))
             return _receipt_entry(name, delivery, text)
         known = await self._intake.in_thread(lambda: self._known(name))
-        return view.stat(name, known, int(time.time()))
+        try:
+            return view.stat(name, known, int(time.time()))
+        except NoSuchFile:
+            if view.folders(self.customer).suggests(name):
+                return _folder(name)
+            raise
+
+    async def _is_folder(self, name: str) -> bool:
+        """Say whether a folder of that name is there: named, made, or holding something."""
+        known = view.folders(self.customer)
+        if name == "" or name in known.named:
+            return True
+        if not known.fits(name):
+            return False
+        if any(each == name or each.startswith(f"{name}/") for each in self._made(known)):
+            return True
+        customer = self._customer.name
+        return await self._intake.in_thread(lambda: self._ledger.has_inside(customer, name))
+
+    def _made(self, known: view.Folders) -> set[str]:
+        """Return the folders that fit and are there without anything delivered."""
+        made = {each for each in self._intake.folders_made(self._customer.name) if known.fits(each)}
+        return made | known.held(upload.name for upload in self._open)
+
+    async def _check_place(self, name: str) -> None:
+        """Raise unless a file may be written there, by the rules of `view.check_place`."""
+        known = view.folders(self.customer)
+        view.check_place(name, known)
+        if not known.patterns:
+            return
+        if await self._is_folder(name):
+            raise IsFolder(f"{name} is a folder")
+        for folder in view.parents(name):
+            if folder not in known.named and await self._is_file(folder):
+                raise NoSuchFolder(f"{folder!r} is a file")
+
+    async def _is_file(self, name: str) -> bool:
+        known = await self._intake.in_thread(lambda: self._known(name))
+        return known.own_size is not None or view.shown(known) is not None
+
+    def _note_folder(self, name: str) -> None:
+        folder = name.rpartition("/")[0]
+        if folder and view.folders(self.customer).fits(folder):
+            self._intake.note_folder(self._customer.name, folder)
 
     async def entries(self, path: str) -> list[Entry]:
         """Return a folder's entries, folders first. Raises NoSuchFolder."""
         folder = view.resolve(path)
-        known_folders = view.folders(self.customer)
-        if folder and folder not in known_folders:
-            await self.stat(path)  # NoSuchFile, or a file
+        if not await self._is_folder(folder) and not (await self.stat(path)).is_folder:
             raise NoSuchFolder(f"{folder!r} is a file")
-        found = [_folder(name) for name in sorted(view.inside(folder, known_folders))]
         if folder == view.RECEIPTS:
-            return found + await self._intake.in_thread(self._receipt_entries)
-        return found + await self._intake.in_thread(lambda: self._file_entries(folder))
+            return await self._intake.in_thread(self._receipt_entries)
+        return await self._intake.in_thread(lambda: self._entries(folder))
 
-    def _file_entries(self, folder: str) -> list[Entry]:
-        """Read what the ledger knows of every name, and keep those of one folder."""
+    def _entries(self, folder: str) -> list[Entry]:
+        """Read what the ledger knows of the names in a folder, and of folders."""
         customer = self._customer.name
-        accepted = {d.name: d for d in self._ledger.accepted_names(customer)}
+        accepted = {d.name: d for d in self._ledger.accepted_names(customer, folder)}
         unfinished = {
             d.name: d for d in self._ledger.unfinished(customer) if d.state is not State.RECEIVING
         }
         own = {upload.name: upload.size_bytes for upload in self._open}
+        names = {**accepted, **unfinished, **own}
+        known_folders = view.folders(self.customer)
+        made = self._made(known_folders)
+        above = {each for one in made for each in view.parents(one) if known_folders.fits(each)}
+        held = self._ledger.accepted_folders(customer) if known_folders.patterns else []
+        there = known_folders.named | made | above | known_folders.held([*held, *unfinished])
+        entries = [_folder(name) for name in sorted(view.inside(folder, there))]
         now = int(time.time())
-        entries = []
-        for tail in sorted(view.inside(folder, {**accepted, **unfinished, **own})):
+        for tail in sorted(view.inside(folder, names)):
             name = f"{folder}/{tail}" if folder else tail
             known = Known(own.get(name), unfinished.get(name), accepted.get(name))
-            if known.own_size is not None or view.shown(known) is not None:
+            if name not in there and (known.own_size is not None or view.shown(known) is not None):
                 entries.append(_renamed(view.stat(name, known, now), tail))
         return entries
 
@@ -118,7 +163,7 @@ class Look:
     async def open_read(self, path: str) -> Reader:
         """Open a name or a receipt for reading. Raises NoSuchFile, IsFolder, NoLongerKept."""
         name = view.resolve(path)
-        if name == "" or name in view.folders(self.customer):
+        if await self._is_folder(name):
             raise IsFolder(f"{name or '/'} is a folder")
         if name.startswith(view.RECEIPTS + "/"):
             delivery = await self._receipt_of(name)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from tilldrop.delivery import Delivery
     from tilldrop.spool import Spool
+    from tilldrop.usage import Meter
 
 T = TypeVar("T")
 
@@ -88,6 +89,7 @@ class Upload:
     whatever offset it names. seed: id of the accepted delivery whose bytes are copied before the
     first change; an upload that never changed them is discarded. begun: the ledger's row, on its
     way. note_gap: awaited once, with the prefix, before the first write that leaves a hole.
+    meter: counts what is written for the customer's limits, and holds it back.
     """
 
     def __init__(
@@ -99,6 +101,7 @@ class Upload:
         pool: Executor,
         max_bytes: int,
         note_gap: Callable[[int], Awaitable[object]],
+        meter: Meter,
     ) -> None:
         self.delivery_id = delivery_id
         self.name = name
@@ -117,6 +120,7 @@ class Upload:
         self._pool = pool
         self._max_bytes = max_bytes
         self._note_gap: Callable[[int], Awaitable[object]] | None = note_gap
+        self._meter = meter
         self._gathered = bytearray()
         self._gathered_at = 0
         self._writing: asyncio.Future[None] | None = None
@@ -128,8 +132,12 @@ class Upload:
         return self.ranges.end
 
     async def write(self, offset: int, chunk: bytes) -> None:
-        """Take bytes. Raises TooLarge, SpoolFull, SpoolFailed, UploadHasGaps, UploadPoisoned."""
+        """Take bytes, when the customer's bandwidth lets them pass.
+
+        Raises TooLarge, StoredTooMuch, SpoolFull, SpoolFailed, UploadHasGaps, UploadPoisoned.
+        """
         self._check()
+        await self._meter.let_pass(len(chunk))
         try:
             await self._change()
             start = self.size_bytes if self.append else offset
@@ -201,6 +209,7 @@ class Upload:
         """
         if not self.ended:
             self.ended = True
+            self._meter.end()
             if self._flights:
                 await asyncio.wait(self._flights)
             os.close(self._descriptor)
@@ -222,6 +231,7 @@ class Upload:
     async def _admit(self, start: int, end: int) -> None:
         if end > self._max_bytes:
             raise TooLarge(f"{self.delivery_id} would be larger than {self._max_bytes} bytes")
+        self._meter.note(max(end, self.size_bytes))
         if start > self.ranges.prefix:
             await self._say_gap(self.ranges.prefix)
 

@@ -1,9 +1,11 @@
 """What a customer sees of its deliveries, and what it may ask of them: pure rules.
 
 Not a folder on disk but a reading of the ledger: a root with every name that the customer
-sent, the folders that its feeds name, and `receipts/`. Both doors answer from here. Given what
-the ledger knows of a name (`Known`) and a request, each function returns what is to be done or
-raises the refusal. Never touches a database, a file or a socket.
+sent, the folders that its feeds name, and `receipts/`. A feed may name folders by a pattern (one
+per location or date): such a folder may be made, which changes nothing, or simply written into.
+Both doors answer from here. Given what the ledger knows of a name (`Known`) and a request, each
+function returns what is to be done or raises the refusal. Never touches a database, a file or a
+socket.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from tilldrop.errors import (
     DeliveredStays,
     FolderFixed,
     IsFolder,
+    NameExists,
     NameRefused,
     NoLongerKept,
     NoSuchFile,
@@ -25,11 +28,12 @@ from tilldrop.errors import (
     ReadOnly,
     UploadBroken,
 )
+from tilldrop.mapping import takes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from tilldrop.config import Customer
+    from tilldrop.config_customers import Customer
 
 RECEIPTS = "receipts"
 NAME_CHARS = 200
@@ -38,6 +42,7 @@ NAME_BYTES = 255
 TEMPORARY_SUFFIXES = (".filepart", ".part", ".partial", ".tmp", ".temp", ".uploading", ".upload")
 # Control, format (bidi overrides), surrogate, private use, unassigned, line and paragraph ends.
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+_WILDCARD = re.compile(r"[*?\[]")
 _RCLONE_MARK = re.compile(r"\.[0-9a-f]{6,10}$")  # sales.csv.1a2b3c4d.partial
 
 
@@ -127,27 +132,98 @@ def finishes_as(temporary: str, name: str) -> bool:
     return final in (last, _RCLONE_MARK.sub("", last))
 
 
-def folders(customer: Customer) -> frozenset[str]:
-    """Return every folder of a customer's view: those its feeds name, and the receipts'."""
-    found = {RECEIPTS}
-    for feed in customer.feeds:
-        for pattern in feed.files:
-            folder = pattern.rpartition("/")[0]
-            while folder:
-                found.add(folder)
+@dataclass(frozen=True, slots=True)
+class Folders:
+    """The folders of a customer's view.
+
+    named: those that are always there. patterns: what further ones are called. files: what feeds
+    call files, folder and all.
+    """
+
+    named: frozenset[str]
+    patterns: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+
+    def fits(self, path: str) -> bool:
+        """Say whether a folder of that name may be made and written into; never a named one."""
+        if not self.patterns or path in self.named or _is_reserved(path):
+            return False
+        return takes(self.patterns, path)
+
+    def takes_files(self, path: str) -> bool:
+        """Say whether files may be written into a folder of that name, receipts apart."""
+        return path in self.named or self.fits(path)
+
+    def suggests(self, path: str) -> bool:
+        """Say whether a name of which nothing is known is taken for a folder.
+
+        One that fits, unless it looks like a file: it has a dot, or a feed takes it as a file.
+        Were every name a folder that fits `*`, programs would put files into it.
+        """
+        last = path.rpartition("/")[2]
+        return "." not in last and self.fits(path) and not takes(self.files, path)
+
+    def held(self, names: Iterable[str]) -> set[str]:
+        """Return the folders that fit and hold one of these names, at any depth."""
+        found: set[str] = set()
+        for name in names if self.patterns else ():
+            folder = name.rpartition("/")[0]
+            while folder and folder not in found and folder not in self.named:
+                if self.fits(folder):
+                    found.add(folder)
                 folder = folder.rpartition("/")[0]
-    return frozenset(found)
+        return found
 
 
-def check_place(path: str, known_folders: frozenset[str]) -> None:
+def folders(customer: Customer) -> Folders:
+    """Return the folders of a customer's view: those its feeds name, and the receipts'."""
+    named = {RECEIPTS}
+    patterns: dict[str, None] = {}
+    files = tuple(pattern for feed in customer.feeds for pattern in feed.files)
+    for pattern in files:
+        folder = pattern.rpartition("/")[0]
+        varies = bool(_WILDCARD.search(folder))
+        while folder:
+            if varies:  # its literal parts too, since patterns are compared without case
+                patterns[folder] = None
+            if not _WILDCARD.search(folder):
+                named.add(folder)
+            folder = folder.rpartition("/")[0]
+    return Folders(frozenset(named), tuple(patterns), files)
+
+
+def _is_reserved(path: str) -> bool:
+    return path.partition("/")[0].casefold() == RECEIPTS
+
+
+def parents(path: str) -> list[str]:
+    """Return the folders above a name, the nearest first."""
+    found = []
+    while path := path.rpartition("/")[0]:
+        found.append(path)
+    return found
+
+
+def check_place(path: str, known: Folders) -> None:
     """Raise unless a file may be written there: root or a feed's folder."""
-    if path == "" or path in known_folders:
+    if path == "" or path in known.named:
         raise IsFolder(f"{path or '/'} is a folder")
     folder = path.rpartition("/")[0]
     if folder == RECEIPTS or folder.startswith(RECEIPTS + "/"):
         raise ReadOnly("receipts are written by Tilldrop alone")
-    if folder and folder not in known_folders:
+    if folder and not known.takes_files(folder):
         raise NoSuchFolder(f"no folder {folder!r}")
+
+
+def make_folder(path: str, known: Folders, *, is_file: bool) -> None:
+    """Decide about MKDIR: returns for a folder that fits, there or not.
+
+    is_file: a file of that name is shown. Raises NameExists, FolderFixed.
+    """
+    if path == "" or path in known.named or is_file:
+        raise NameExists(f"{path or '/'} exists")
+    if not known.fits(path):
+        raise refuse_folder_change(path)
 
 
 def inside(folder: str, names: Iterable[str]) -> list[str]:
@@ -259,5 +335,5 @@ def remove(path: str, known: Known, waiting_names: Iterable[str]) -> Delivery | 
 
 
 def refuse_folder_change(path: str) -> FolderFixed:
-    """Return the refusal of MKDIR, RMDIR and of renaming a folder."""
+    """Return the refusal of RMDIR, of renaming a folder, and of a MKDIR that fits no pattern."""
     return FolderFixed(f"folders are fixed: {path!r}")

@@ -31,7 +31,7 @@ from tilldrop.looking import Look
 from tilldrop.upload import Upload
 
 if TYPE_CHECKING:
-    from tilldrop.config import Customer
+    from tilldrop.config_customers import Customer
     from tilldrop.intake import Intake
 
 EMPTY = "empty"
@@ -42,11 +42,15 @@ MTIME_TRIES = 5  # an import passes through two states; more means something els
 class Visit(Look):
     """One client session. All methods raise TilldropError only; paths are as clients write them.
 
-    peer: source address, for the ledger.
+    peer: source address, for the ledger. counts: as one of the customer's sessions.
     """
 
-    def __init__(self, intake: Intake, customer: Customer, door: str, peer: str) -> None:
+    def __init__(
+        self, intake: Intake, customer: Customer, door: str, peer: str, *, counts: bool = True
+    ) -> None:
         super().__init__(intake, customer)
+        self._counts = counts
+        intake.usage.count_session(customer.name, int(counts))
         self._door = door
         self._peer = peer
         self._closed_here: set[str] = set()
@@ -61,16 +65,18 @@ class Visit(Look):
         """Open a name for writing, by the rules of `view.open_write`.
 
         append: every write goes to the end. offset: where a REST wants to go on.
-        Raises ShuttingDown, TooManyOpen, NameRefused, NoSuchFolder, IsFolder, ReadOnly,
-        SpoolFull, SpoolFailed, UploadTaken, NoLongerKept, SeekRefused.
+        Raises ShuttingDown, TooManyOpen, TooManyUploads, StoredTooMuch, NameRefused,
+        NoSuchFolder, IsFolder, ReadOnly, SpoolFull, SpoolFailed, UploadTaken, NoLongerKept,
+        SeekRefused.
         """
         if not self._intake.taking:
             raise ShuttingDown("the daemon is stopping")
-        limits = self._intake.config_of().limits
+        customer = self.customer
+        limits = self._intake.limits_of(customer)
         if len(self._open) >= limits.max_open_files:
             raise TooManyOpen(f"{len(self._open)} files are open")
         name = view.resolve(path)
-        view.check_place(name, view.folders(self.customer))
+        await self._check_place(name)
         found = await self._intake.in_thread(lambda: self._prepare(name, truncate=truncate))
         if isinstance(found, view.Resume):
             upload = await self._resume(name, found)
@@ -82,19 +88,24 @@ class Visit(Look):
         if offset > upload.size_bytes:
             await self.abandon(upload)
             raise SeekRefused(f"cannot go on at {offset}: {upload.size_bytes} bytes are stored")
+        self._note_folder(name)
         return upload
 
     def _prepare(self, name: str, *, truncate: bool) -> view.Resume | tuple[view.Begin, str, int]:
         """Decide, and make the file of a new delivery: one trip to a thread for an opening."""
         self._spool.check_room()
+        customer = self.customer
+        limits = self._intake.limits_of(customer)
+        self._intake.usage.check_room(customer, limits)
         decision = view.open_write(self._known(name), truncate=truncate)
         if isinstance(decision, view.Resume):
             return decision
+        self._intake.usage.count_upload(customer, limits)
         delivery_id = new_id(utcnow())
         return decision, delivery_id, self._spool.open_new(delivery_id)
 
     def _begin(self, name: str, decision: view.Begin, delivery_id: str, descriptor: int) -> Upload:
-        upload = self._upload(delivery_id, name, descriptor)
+        upload = self._upload(delivery_id, name, descriptor, 0)
         # Waited for at the end of the upload, so that opening a file costs no commit.
         upload.begun = self._ledger.begin(
             self._customer.name, name, self._door, self._peer, delivery_id
@@ -116,23 +127,27 @@ class Visit(Look):
         except MoveRefused as error:
             raise UploadTaken(f"{delivery.id} was resumed elsewhere") from error
         descriptor = await self._intake.in_thread(lambda: self._spool.open_again(delivery.id))
-        upload = self._upload(delivery.id, name, descriptor)
+        upload = self._upload(delivery.id, name, descriptor, delivery.size_bytes)
         upload.mtime = delivery.mtime
         await upload.start_at(keep_bytes)
         self._ledger.amend(delivery.id, State.RECEIVING, gap_from=None)
         return upload
 
-    def _upload(self, delivery_id: str, name: str, descriptor: int) -> Upload:
+    def _upload(self, delivery_id: str, name: str, descriptor: int, stored: int) -> Upload:
+        """Open an upload. stored: how many bytes of it the ledger knows already."""
+        customer = self.customer
+        limits = self._intake.limits_of(customer)
         return Upload(
             delivery_id,
             name,
             descriptor,
             self._spool,
             self._intake.pool,
-            self._intake.config_of().limits.max_file_bytes,
+            limits.max_file_bytes,
             lambda prefix: asyncio.wrap_future(
                 self._ledger.amend(delivery_id, State.RECEIVING, gap_from=prefix)
             ),
+            self._intake.usage.meter(customer, limits, stored),
         )
 
     async def finish(self, upload: Upload) -> None:
@@ -244,6 +259,9 @@ class Visit(Look):
             await asyncio.wrap_future(broken)
         except TilldropError as error:
             journal.upload_abandon_failed(upload.delivery_id, error.code, str(error))
+            if isinstance(error, NoSuchDelivery):
+                # Its beginning was never recorded, so nobody else would ever free the room.
+                await self._intake.in_thread(lambda: self._spool.drop(upload.delivery_id))
         finally:
             await upload.close()
             self._intake.uploads.discard(upload)
@@ -257,12 +275,12 @@ class Visit(Look):
         raises.
         """
         source, target = view.resolve(old), view.resolve(new)
-        known_folders = view.folders(self.customer)
-        if source in known_folders or source == "":
+        if await self._is_folder(source):
             raise view.refuse_folder_change(source)
         if source.startswith(view.RECEIPTS + "/"):
             raise ReadOnly("receipts are read-only")
-        view.check_place(target, known_folders)
+        await self._check_place(target)
+        self._note_folder(target)
         known = await self._intake.in_thread(lambda: self._known(source))
         delivery = view.rename(source, known)
         if delivery is None:
@@ -283,7 +301,7 @@ class Visit(Look):
         Raises DeliveredStays, NoSuchFile, ReadOnly, FolderFixed.
         """
         name = view.resolve(path)
-        if name in view.folders(self.customer) or name == "":
+        if await self._is_folder(name):
             raise view.refuse_folder_change(name)
         if name.startswith(view.RECEIPTS + "/"):
             raise ReadOnly("receipts are read-only")
@@ -319,7 +337,7 @@ class Visit(Look):
     async def set_mtime(self, path: str, mtime: int) -> None:
         """Keep a time as the name's shown time. Raises NoSuchFile; folders take it silently."""
         name = view.resolve(path)
-        if name in view.folders(self.customer) or name == "":
+        if await self._is_folder(name):
             return
         if name.startswith(view.RECEIPTS + "/"):
             await self._receipt_of(name)
@@ -330,6 +348,8 @@ class Visit(Look):
             return
         known = await self._intake.in_thread(lambda: self._known(name))
         delivery = view.shown(known)
+        if delivery is None and view.folders(self.customer).suggests(name):
+            return
         if delivery is None:
             raise NoSuchFile(f"no delivery is called {name!r}")
         await self._show_mtime(delivery, mtime)
@@ -349,11 +369,24 @@ class Visit(Look):
     async def _one(self, delivery_id: str) -> Delivery:
         return await self._intake.in_thread(lambda: self._ledger.one(delivery_id))
 
+    async def make_folder(self, path: str) -> None:
+        """Answer MKDIR. One that fits a feed's pattern is remembered, and is nothing else.
+
+        Raises NameExists, which lets mirroring clients go on, and FolderFixed.
+        """
+        name = view.resolve(path)
+        is_file = bool(name) and await self._is_file(name)
+        view.make_folder(name, view.folders(self.customer), is_file=is_file)
+        self._intake.note_folder(self._customer.name, name)
+
     async def refuse_folder_change(self, path: str) -> None:
-        """Answer MKDIR and RMDIR: always FolderFixed."""
+        """Answer RMDIR: always FolderFixed."""
         raise view.refuse_folder_change(view.resolve(path))
 
     async def end(self) -> None:
         """End the session: what is still open is broken. Doing it again is fine."""
+        if self._counts:
+            self._counts = False
+            self._intake.usage.count_session(self._customer.name, -1)
         for upload in list(self._open):
             await self.abandon(upload)

@@ -345,3 +345,14 @@ def test_a_pass_that_fails_does_not_end_the_thread(
         move(base, delivery, State.WAITING, reason="empty")
         until(lambda: one(base, delivery).state is State.ARRIVED)
     assert failures == []
+
+
+def test_files_are_kept_for_as_long_as_the_customer_wants(base: Spine) -> None:
+    delivery = finish(base)
+    at = base.ledger.one(delivery).changed_at
+    limits = replace(LIMITS, keep_days=30)
+    assert sweep(base.ledger, base.spool, limits, at + timedelta(days=31), {"acme": 60}) == 0
+    assert sweep(base.ledger, base.spool, limits, at + timedelta(days=6), {"rival": 5}) == 0
+    assert base.spool.path_of(delivery) is not None
+    assert sweep(base.ledger, base.spool, limits, at + timedelta(days=6), {"acme": 5}) == 1
+    assert base.spool.path_of(delivery) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,9 @@ from tilldrop import view
 from tilldrop.delivery import ACCEPTED, Delivery, State
 from tilldrop.errors import (
     DeliveredStays,
+    FolderFixed,
     IsFolder,
+    NameExists,
     NameRefused,
     NoLongerKept,
     NoSuchFile,
@@ -302,4 +305,103 @@ def test_files_are_written_to_root_and_feed_folders_only(
 def test_a_feeds_folder_takes_files() -> None:
     view.check_place("transactions/a.csv", view.folders(customer()))
     view.check_place("a.csv", view.folders(customer()))
-    assert view.folders(customer()) == {"transactions", "receipts"}
+    assert view.folders(customer()).named == {"transactions", "receipts"}
+
+
+# -- folders that feeds name by a pattern
+
+
+PATTERNS = ("*.csv", "*/CheckDetails.csv", "*/*/PaymentDetails.csv", "Data/Shop*/x.csv")
+
+
+def folders_of(*patterns: str) -> view.Folders:
+    feed = replace(customer().feeds[0], files=patterns)
+    return view.folders(replace(customer(), feeds=(feed,)))
+
+
+FITTING = folders_of(*PATTERNS)
+
+
+@pytest.mark.parametrize(
+    ("path", "fits", "suggests"),
+    [
+        ("20260314", True, True),
+        ("Store 12", True, True),
+        ("20260314/12", True, True),
+        ("20260314/12/3", False, False),
+        ("2026.03.14", True, False),
+        ("sales.csv", True, False),
+        ("Data", False, False),  # named: it is always there
+        ("data", True, True),
+        ("Data/shop7", True, True),
+        ("receipts", False, False),
+        ("Receipts", False, False),
+        ("receipts/12", False, False),
+    ],
+)
+def test_folder_fits_if_a_pattern_takes_it(path: str, fits: bool, suggests: bool) -> None:  # noqa: FBT001
+    assert (FITTING.fits(path), FITTING.suggests(path)) == (fits, suggests)
+
+
+def test_name_that_a_feed_takes_as_a_file_does_not_suggest_a_folder() -> None:
+    assert not folders_of("*/a.csv", "EXPORT*").suggests("EXPORT0314")
+
+
+def test_only_folders_without_wildcards_are_always_there() -> None:
+    assert FITTING.named == {"receipts", "Data"}
+    assert folders_of("a/b/*.csv").named == {"receipts", "a", "a/b"}
+    assert not folders_of("a/b/*.csv").patterns
+
+
+@pytest.mark.parametrize(
+    ("path", "refusal"),
+    [
+        ("20260314/CheckDetails.csv", None),
+        ("20260314/anything", None),
+        ("20260314/12/PaymentDetails.csv", None),
+        ("20260314/12/3/x.csv", NoSuchFolder),
+        ("Data/Shop 7/x.csv", None),
+        ("Data", IsFolder),
+        ("receipts/x.csv", ReadOnly),
+        ("Receipts/x.csv", NoSuchFolder),
+    ],
+)
+def test_files_are_written_into_folders_that_fit(
+    path: str, refusal: type[TilldropError] | None
+) -> None:
+    if refusal is None:
+        view.check_place(path, FITTING)
+    else:
+        with pytest.raises(refusal):
+            view.check_place(path, FITTING)
+
+
+@pytest.mark.parametrize(
+    ("path", "is_file", "refusal"),
+    [
+        ("20260314", False, None),
+        ("2026.03.14", False, None),
+        ("20260314/12", False, None),
+        ("20260314", True, NameExists),
+        ("", False, NameExists),
+        ("Data", False, NameExists),
+        ("receipts", False, NameExists),
+        ("receipts/12", False, FolderFixed),
+        ("a/b/c", False, FolderFixed),
+    ],
+)
+def test_folder_that_fits_may_be_made(
+    path: str,
+    is_file: bool,
+    refusal: type[TilldropError] | None,  # noqa: FBT001
+) -> None:
+    if refusal is None:
+        view.make_folder(path, FITTING, is_file=is_file)
+    else:
+        with pytest.raises(refusal):
+            view.make_folder(path, FITTING, is_file=is_file)
+
+
+def test_folders_are_there_that_hold_something() -> None:
+    names = ["20260314/CheckDetails.csv", "a/b/PaymentDetails.csv", "x.csv", "p/q/r/s.csv"]
+    assert FITTING.held(names) == {"20260314", "a", "a/b", "p", "p/q"}

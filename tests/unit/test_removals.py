@@ -1,0 +1,131 @@
+"""The order in which ledger and spool give a customer up; what keeps a shopper away."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.unit.spine import Spine, customer, spine
+from tests.unit.test_visit import break_off, play, send
+from tilldrop import removals
+from tilldrop.delivery import Cause, State
+from tilldrop.errors import CustomerBusy, MoveRefused, UsageWrong, WorkerLost
+from tilldrop.importer import databases
+from tilldrop.importer.schema import migrate
+from tilldrop.sqlite import sqlite3
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tilldrop.visit import Visit
+
+
+class Worker:
+    """Stands for the worker's process: notes what it is asked, or is lost."""
+
+    def __init__(self, *, is_lost: bool = False) -> None:
+        self.is_lost = is_lost
+        self.asked: list[dict[str, Any]] = []
+
+    def task(self, what: dict[str, Any]) -> dict[str, Any]:
+        self.asked.append(what)
+        if self.is_lost:
+            raise WorkerLost("gone")
+        return {"rows": {"transactions": 2}, "erased": {"shoppers": 1}}
+
+
+@pytest.fixture
+def built(tmp_path: Path) -> Iterator[Spine]:
+    with spine(tmp_path) as made:
+        made.configure({name: customer(name) for name in ("acme", "rival")})
+
+        async def scene(visit: Visit) -> None:
+            await send(visit, "arrived.csv")
+            await send(visit, "waiting.csv.part")
+            await break_off(visit, "broken.csv", b"half")
+            rival = made.visit("rival")
+            await send(rival, "arrived.csv")
+            await rival.end()
+
+        play(made, scene)
+        yield made
+
+
+def remove(built: Spine, worker: Worker) -> dict[str, Any]:
+    paths = [built.config.paths.sandbox, built.config.paths.data]
+    return removals.remove_customer(built.ledger, built.spool, worker, paths, "acme")
+
+
+def files(built: Spine) -> int:
+    spool = built.spool
+    return sum(len(spool.strays(each)) for each in (spool.receiving, spool.arrived, spool.kept))
+
+
+def test_removal_takes_every_state_and_leaves_the_others(built: Spine) -> None:
+    worker = Worker()
+    done = remove(built, worker)
+    assert (done["deliveries"], done["files"], done["rows"]) == (3, 3, {"transactions": 4})
+    assert [task["customer"] for task in worker.asked] == ["acme", "acme"]
+    assert built.ledger.find(customer="acme") == []
+    assert [one.state for one in built.ledger.find(customer="rival")] == [State.ARRIVED]
+    assert files(built) == 1
+    for table in ("moves", "runs"):
+        sql = f"SELECT count(*) FROM {table} WHERE delivery NOT IN (SELECT id FROM deliveries)"
+        assert built.ledger.rows(sql) == [(0,)]
+    assert remove(built, worker)["deliveries"] == 0
+
+
+def test_removal_that_lost_its_worker_is_done_again(built: Spine) -> None:
+    with pytest.raises(WorkerLost):
+        remove(built, Worker(is_lost=True))
+    assert len(built.ledger.find(customer="acme")) == 3
+    assert built.ledger.claim_next(Cause.SCAN, lambda _: True).customer == "rival"  # type: ignore[union-attr]
+    assert remove(built, Worker())["deliveries"] == 3
+
+
+@pytest.mark.parametrize("state", [State.RECEIVING, State.IMPORTING])
+def test_customer_with_work_in_hand_is_not_removed(built: Spine, state: State) -> None:
+    if state is State.RECEIVING:
+        built.ledger.begin("acme", "now.csv", "sftp").result()
+    else:
+        built.ledger.claim_next(Cause.SCAN, lambda _: True)
+    before = files(built)
+    with pytest.raises(CustomerBusy):
+        remove(built, Worker())
+    assert files(built) == before
+
+
+def erase(built: Spine, *drop: str) -> dict[str, Any]:
+    beneath = (built.ledger, built.spool, Worker(), [built.config.paths.data])
+    return removals.erase_shopper(*beneath, "acme", "C-1", ["C-1"], drop)
+
+
+def test_only_ones_own_files_at_rest_are_dropped(built: Spine) -> None:
+    (broken,) = built.ledger.find(customer="acme", state=State.BROKEN)
+    (arrived,) = built.ledger.find(customer="acme", state=State.ARRIVED)
+    (rivals,) = built.ledger.find(customer="rival")
+    for _ in range(2):
+        assert erase(built, broken.id)["dropped"] == [broken.id]
+    assert built.ledger.one(broken.id).bytes_gone_at is not None
+    with pytest.raises(MoveRefused):
+        erase(built, arrived.id)
+    with pytest.raises(UsageWrong):
+        erase(built, rivals.id)
+    assert files(built) == 3
+
+
+def test_new_sandbox_knows_who_was_erased_before(built: Spine) -> None:
+    paths = built.config.paths
+    migrate(paths.data)
+    with closing(sqlite3.connect(paths.data, isolation_level=None)) as connection:
+        row = ("acme", "hash", "salt", "2026-11-21")
+        connection.execute("INSERT INTO erased_shoppers VALUES (?, ?, ?, ?)", row)
+    feeds = tuple(replace(each, mode="sandbox") for each in customer().feeds)
+    built.configure({"acme": replace(customer(), feeds=feeds)})
+    databases.prepare(built.config)
+    with closing(sqlite3.connect(paths.sandbox)) as connection:
+        assert connection.execute("SELECT * FROM erased_shoppers").fetchall() == [row]
