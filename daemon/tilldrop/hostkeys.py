@@ -52,13 +52,13 @@ class HostKey:
     line: str
 
 
-# In the order in which clients are offered them. RSA and ECDSA beside ed25519 because
-# curl's libssh2 1.10 and old JSch know no ed25519.
 _MAKERS: dict[str, Callable[[], _Private]] = {
     "ssh_host_ed25519_key": ed25519.Ed25519PrivateKey.generate,
-    "ssh_host_ecdsa_key": lambda: ec.generate_private_key(ec.SECP256R1()),
     "ssh_host_rsa_key": lambda: rsa.generate_private_key(65537, NEW_RSA_BITS),
 }
+# In the order in which clients are offered them. An ECDSA key is taken over from another server and
+# never made: auditors object to its curve, and who knows it knows ed25519 or RSA as well.
+_NAMES = ("ssh_host_ed25519_key", "ssh_host_ecdsa_key", "ssh_host_rsa_key")
 
 
 def ensure(keys: Path) -> tuple[HostKey, ...]:
@@ -74,9 +74,9 @@ def ensure(keys: Path) -> tuple[HostKey, ...]:
             private = make().private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
             write_whole(path, private)
             journal.host_key_made(kind=name, path=str(path))
-        _tighten(path)
     found = listing(keys)
     for key in found:
+        _tighten(key.path)
         beside = key.path.with_name(key.path.name + ".pub")
         if not beside.exists():
             write_whole(beside, f"{key.line}\n".encode("ascii"), PUBLIC_MODE)
@@ -88,7 +88,7 @@ def listing(keys: Path) -> tuple[HostKey, ...]:
 
     Raises KeyUnusable. Makes and changes nothing.
     """
-    paths = (keys / name for name in _MAKERS)
+    paths = (keys / name for name in _NAMES)
     return tuple(_describe(path) for path in paths if path.exists())
 
 

@@ -10,24 +10,31 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tilldrop.config import Paths
 
 _FOLDER = "in-the-clear"
 _PRIVATE_FOLDER_MODE = 0o700
 
 
+def place(paths: Paths, customer: str) -> Path:
+    """Return where it is noted of a customer."""
+    return paths.state / _FOLDER / customer
+
+
 def note(paths: Paths, customer: str) -> None:
     """Note that a right password has just come in the clear. Raises OSError."""
-    folder = paths.state / _FOLDER
-    folder.mkdir(mode=_PRIVATE_FOLDER_MODE, exist_ok=True)
-    (folder / customer).touch()
+    noted_at = place(paths, customer)
+    noted_at.parent.mkdir(mode=_PRIVATE_FOLDER_MODE, exist_ok=True)
+    noted_at.touch()
 
 
 def noted(paths: Paths, customer: str) -> datetime | None:
     """Return when the password that is set now last came in the clear. Raises OSError."""
     password = paths.keys / "customers" / f"{customer}.password"
     try:
-        came_at = (paths.state / _FOLDER / customer).stat().st_mtime
+        came_at = place(paths, customer).stat().st_mtime
         set_at = password.stat().st_mtime
     except FileNotFoundError:
         return None

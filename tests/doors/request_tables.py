@@ -20,6 +20,11 @@ class Row:
     verdict: str
     replies: frozenset[str]
 
+    @property
+    def is_refused(self) -> bool:
+        """Whether none of the replies may be a success."""
+        return self.verdict == "refused"
+
 
 def rows(title: str) -> list[Row]:
     """Read the table under a heading: first, name, verdict, replies, and words for people."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.doors.conftest import LATER
@@ -11,6 +10,7 @@ from tilldrop.delivery import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     import pytest
 
@@ -26,9 +26,7 @@ def files(folder: Path) -> set[Path]:
     return {path for path in folder.rglob("*") if not path.is_dir()}
 
 
-def check_sound(
-    door: Door, said: Said, caplog: pytest.LogCaptureFixture
-) -> Callable[[], None]:
+def check_sound(door: Door, said: Said, caplog: pytest.LogCaptureFixture) -> Callable[[], None]:
     """Look at what is there now; return what checks later that nothing else came of it.
 
     That is: no traceback, no file but in the spool and there under a delivery's name alone, and a

@@ -305,3 +305,21 @@ def test_files_in_a_folder_become_rows_and_none_twice_over_kills(
     assert [one.name for one in daemon.deliveries()] == ["later.csv", "sales.csv"]
     assert daemon.rows("SELECT count(*), sum(total_minor) FROM transactions") == [(5, 500)]
     assert daemon.stop() == 0
+
+
+def test_folders_that_fit_a_feeds_pattern_are_looked_into(till: Till) -> None:
+    toml = till.home / "config" / "customers" / "acme.toml"
+    toml.write_text(toml.read_text().replace('["*.csv",', '["*.csv", "*/*/Check*.csv",'))
+    till.configure()
+    (till.folder / "paris" / "0314").mkdir(parents=True)
+    (till.folder / "link").symlink_to(till.folder / "paris")
+    (till.folder / "paris" / "0314" / "Check.csv").write_text(sales(1, 3))
+    (till.folder / "paris" / "0314" / "deeper").mkdir()
+    (till.folder / "paris" / "0314" / "deeper" / "Check.csv").write_text(sales(1, 3))
+    till.open()
+    till.write("sales.csv", sales(9, 1))
+    found = {one.name for one in till.wait_for(2)}
+    assert found == {"paris/0314/Check.csv", "sales.csv"}
+    (till.folder / "paris" / "0315").mkdir()
+    (till.folder / "paris" / "0315" / "Check.csv").write_text(sales(5, 3))
+    assert till.wait_for(3)[-1].name == "paris/0315/Check.csv"

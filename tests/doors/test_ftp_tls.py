@@ -250,6 +250,16 @@ def test_certificate_of_a_disabled_customer_does_not_let_it_in(ftp: FtpHere) -> 
     assert _reply_to_certificate(ftp, identity) == "530 Login incorrect."
 
 
+def test_certificate_from_elsewhere_does_not_let_in(said: Said, ftp: FtpHere) -> None:
+    identity = _identity("acme")
+    (ftp.home / "keys/customers/acme.crt").write_bytes(identity.pem())
+    ftp.let_in_from("192.0.2.0/24")
+    assert _reply_to_certificate(ftp, identity) == "530 Login incorrect."
+    assert [event["reason"] for event in said("login.refused")] == ["forbidden-source"]
+    ftp.let_in_from("127.0.0.1")
+    assert _reply_to_certificate(ftp, identity) == "230 Welcome."
+
+
 def test_password_serves_beside_a_certificate_that_does_not(ftp: FtpHere) -> None:
     other = _identity("other")
     (ftp.home / "keys/customers/other.crt").write_bytes(other.pem())

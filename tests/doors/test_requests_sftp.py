@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.daemon import add_customer
+from tests.doors.conftest import CUSTOMER_TOML
 from tests.doors.odd_names import ODD_NAMES
 from tests.doors.request_tables import VERDICTS, Row, rows
 from tests.doors.sftp_packets import (
@@ -20,6 +22,7 @@ from tests.doors.sftp_packets import (
     text,
 )
 from tests.doors.sound import check_sound
+from tilldrop.config import load
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,6 +100,8 @@ def of_handles(session: Packets, kind: int | bytes) -> list[str]:
 def test_every_request_is_answered_as_the_table_says_whatever_the_name(
     door: Door, said: Said, caplog: pytest.LogCaptureFixture
 ) -> None:
+    add_customer(door.home, "acme", CUSTOMER_TOML.replace('"*.csv",', '"*.csv", "till-*/*.csv",'))
+    door.config = load(door.home)
     check_sound_after = check_sound(door, said, caplog)
     table = rows("SFTP requests")
     wrong: dict[str, set[str]] = defaultdict(set)
@@ -109,19 +114,20 @@ def test_every_request_is_answered_as_the_table_says_whatever_the_name(
             if kind in RENAMES:
                 door.put(b"Store,Id\n", "sales.csv.part")
                 seen.append(asked(session, kind, text(b"sales.csv.part") + text(b"sales.csv")))
-            for name in (b"sales.csv", b"new.csv", b"/", b"transactions", *ODD_NAMES):
+            for name in (b"sales.csv", b"new.csv", b"/", b"transactions", b"till-7", *ODD_NAMES):
                 seen += [asked(session, kind, body) for body in bodies(kind, name)]
             wrong[row.name] |= set(seen) ^ row.replies
-            if bool(SUCCESS & set(seen)) == (row.verdict == "refused"):
+            if bool(SUCCESS & set(seen)) == row.is_refused:
                 wrong[row.name].add(row.verdict)
     assert not {name: replies for name, replies in wrong.items() if replies}
     check_sound_after()
 
 
-@pytest.mark.parametrize("version", [3, 4, 5, 6, 2**32 - 1])
+@pytest.mark.parametrize("version", [0, 1, 2, 3, 4, 5, 6, 2**32 - 1])
 def test_whatever_version_a_client_asks_for_it_gets_3(door: Door, version: int) -> None:
     with logged_in(door.port) as transport, packets(transport) as session:
         assert session.begin(version)[:5] == struct.pack("!BI", 2, 3)
+        session.handle(OPEN, text(b"sales.csv") + struct.pack("!I", WRITES) + NO_ATTRS)
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ from asyncssh.constants import (
 from asyncssh.logging import logger
 from asyncssh.packet import Byte, SSHPacket, String, UInt32, UInt64
 
-from tilldrop.doors.sftp import SIGNATURES
+from tilldrop.doors.sftp_algorithms import SIGNATURES
 from tilldrop.doors.sftp_session import Answers, Listing, reply_to
 from tilldrop.doors.sftp_wire import Wire
 from tilldrop.errors import DeliveredStays, TilldropError

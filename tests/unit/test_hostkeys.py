@@ -15,11 +15,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_first_start_makes_three_kinds_that_only_the_owner_reads(tmp_path: Path) -> None:
+def test_first_start_makes_two_kinds_that_only_the_owner_reads(tmp_path: Path) -> None:
     made = hostkeys.ensure(tmp_path / "keys")
     assert [(key.path.name, key.kind, key.bits) for key in made] == [
         ("ssh_host_ed25519_key", "ssh-ed25519", 256),
-        ("ssh_host_ecdsa_key", "ecdsa-sha2-nistp256", 256),
         ("ssh_host_rsa_key", "ssh-rsa", 3072),
     ]
     for key in made:
@@ -50,7 +49,14 @@ def test_key_of_another_server_is_taken_over_as_it_is(tmp_path: Path, form: str)
     found = {key.kind: key for key in hostkeys.ensure(tmp_path)}
     assert path.read_bytes() == before
     assert found["ssh-rsa"].bits == 2048
-    assert set(found) == {"ssh-ed25519", "ecdsa-sha2-nistp256", "ssh-rsa"}
+    assert set(found) == {"ssh-ed25519", "ssh-rsa"}
+
+
+def test_ecdsa_key_is_taken_over_and_never_made(tmp_path: Path) -> None:
+    path = str(tmp_path / "ssh_host_ecdsa_key")
+    subprocess.run(["ssh-keygen", "-q", "-t", "ecdsa", "-N", "", "-f", path], check=True)
+    kinds = [key.kind for key in hostkeys.ensure(tmp_path)]
+    assert kinds == ["ssh-ed25519", "ecdsa-sha2-nistp256", "ssh-rsa"]
 
 
 def test_key_that_others_could_read_is_made_private(tmp_path: Path) -> None:

@@ -36,7 +36,6 @@ DOOR = "ftp"
 GREETING = "220 Tilldrop"  # without a version: that would tell what to try
 RUBBISH_MOST = 5  # commands that FTP does not know, before a login
 LINE_MOST_BYTES = 2048
-TOO_LONG = b"\xff"  # stands for a line that was; no client can send it, since Telnet's 0xFF goes
 LINES_MOST = 64  # sent ahead of their answers
 NAME_LOGGED_CHARS = 64
 TCP_ESTABLISHED = 1  # linux/tcp_states.h; TCP_INFO begins with the state
@@ -74,7 +73,7 @@ class Control(TlsChannel, FTPHandler):  # type: ignore[misc]
         self.customer: Customer | None = None
         self._implicit = server.implicit
         self._loop = asyncio.get_running_loop()
-        self._lines: deque[bytes] = deque()
+        self._lines: deque[bytes | None] = deque()  # None: it was too long
         self._answering: asyncio.Task[None] | None = None
         self._arrival: asyncio.Future[None] | None = None
         self._given_up = ""
@@ -226,8 +225,7 @@ class Control(TlsChannel, FTPHandler):  # type: ignore[misc]
     def found_terminator(self) -> None:
         """Take a line; answer it when its turn has come."""
         line = _TELNET.sub(b"", b"".join(self._in_buffer))
-        if self._in_buffer_len > LINE_MOST_BYTES:
-            line = TOO_LONG
+        is_whole = self._in_buffer_len <= LINE_MOST_BYTES
         self._in_buffer, self._in_buffer_len = [], 0
         self._active_at = self._loop.time()
         if self._closed or self._closing:
@@ -235,7 +233,7 @@ class Control(TlsChannel, FTPHandler):  # type: ignore[misc]
         verb = line.split(b" ", 1)[0].upper()
         if self._answering is not None and verb in (b"ABOR", b"QUIT"):
             self.give_up(verb.decode())
-        self._lines.append(line)
+        self._lines.append(line if is_whole else None)
         if len(self._lines) > LINES_MOST:
             self._lines.clear()
             self.hang_up("Too many commands ahead of their answers.")
@@ -264,7 +262,10 @@ class Control(TlsChannel, FTPHandler):  # type: ignore[misc]
             await self._answer(self._lines.popleft())
         self._answering = None
 
-    async def _answer(self, line: bytes) -> None:
+    async def _answer(self, line: bytes | None) -> None:
+        if line is None:
+            self.respond("500 The command is too long.")
+            return
         word, _, argument = line.partition(b" ")
         verb = word.decode("ascii", "replace").upper()
         try:
@@ -304,9 +305,13 @@ class Control(TlsChannel, FTPHandler):  # type: ignore[misc]
         self.respond(reply_to(error))
 
     def respond(self, resp: str, logfun: object = None) -> None:  # noqa: ARG002  pyftpdlib's
-        """Send a reply, if there still is someone to read it."""
+        """Send a reply, if there still is someone to read it.
+
+        pyftpdlib repeats arguments, of which a newline would make two replies.
+        """
         if not self._closed:
-            self.push(f"{resp}\r\n")
+            line = "".join(each if each.isprintable() else "?" for each in resp)
+            self.push(f"{line}\r\n")
 
     def respond_w_warning(self, resp: str) -> None:
         """Send a reply."""

@@ -19,6 +19,7 @@ from asyncssh.constants import (
     FXP_CLOSE,
     FXP_FSETSTAT,
     FXP_FSTAT,
+    FXP_INIT,
     FXP_LSTAT,
     FXP_MKDIR,
     FXP_OPEN,
@@ -85,6 +86,7 @@ class Wire(SFTPServerHandler):
         self._extensions = EXTENSIONS
         self._max_open_files = max_open_files
         self._unfair_bytes = 0
+        self._has_begun = False
 
     async def run(self) -> None:
         """Answer requests until the channel ends, however it ends."""
@@ -113,6 +115,10 @@ class Wire(SFTPServerHandler):
         if self._unfair_bytes >= FAIR_BYTES:
             self._unfair_bytes = 0
             await asyncio.sleep(0)
+        is_first, self._has_begun = not self._has_begun, True
+        if is_first and payload[:1] == _INIT:
+            # asyncssh would agree to an older version, which it does not know.
+            return SSHPacket(_INIT + SFTP_VERSION.to_bytes(4, "big") + payload[5:])
         return SSHPacket(_trimmed(payload)) if payload[:1] == _WRITE else packet
 
     async def _cleanup(self, exc: Exception | None) -> None:
@@ -158,6 +164,7 @@ class Wire(SFTPServerHandler):
         )
 
 
+_INIT = bytes([FXP_INIT])
 _WRITE = bytes([FXP_WRITE])
 _HANDLE_AT = 5  # behind type and request id
 _OFFSET_BYTES = 8

@@ -1,0 +1,141 @@
+"""What the SFTP doors offer: sound algorithms, and old ones behind a door of their own."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.daemon import make_home
+from tests.doors.conftest import CLIENT_WITHIN_S, HOST, MAIN_TOML, Door
+from tests.doors.request_tables import MANUAL
+from tilldrop.delivery import State
+from tilldrop.doors.sftp import Sftp
+from tilldrop.doors.sftp_algorithms import LEGACY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.doors.ftp_door import Said
+
+OLD = (
+    "KexAlgorithms=diffie-hellman-group14-sha1",
+    "HostKeyAlgorithms=ssh-rsa",
+    "PubkeyAcceptedAlgorithms=ssh-rsa",
+    "Ciphers=aes128-cbc",
+    "MACs=hmac-sha1",
+)
+
+
+def audit(port: int) -> dict[str, Any]:
+    """Return what ssh-audit finds."""
+    words = [sys.executable, "-W", "ignore", "-m", "ssh_audit.ssh_audit", "-j"]
+    ended = subprocess.run(
+        [*words, "--skip-rate-test", "-p", str(port), HOST],
+        capture_output=True,
+        text=True,
+        timeout=CLIENT_WITHIN_S,
+        check=False,  # it ends with 2 or 3 where there are warnings
+    )
+    found: dict[str, Any] = json.loads(ended.stdout)
+    return found
+
+
+def explained() -> set[tuple[str, str]]:
+    """Return the warnings that the manual explains."""
+    section = MANUAL.read_text().split("## What ssh-audit says", 1)[1].split("\n## ", 1)[0]
+    lines = [line.split("`") for line in section.splitlines() if line.startswith("| `")]
+    return {(cells[1], cells[3]) for cells in lines}
+
+
+def test_ssh_audit_fails_nothing_and_warns_of_what_is_explained(door: Door) -> None:
+    door.config = replace(door.config, sftp=replace(door.config.sftp, max_connections=100))
+    found = audit(door.port)
+    said = {
+        (kind, one["algorithm"], text)
+        for group in ("kex", "key", "enc", "mac")
+        for one in found[group]
+        for kind in ("fail", "warn")
+        for text in one.get("notes", {}).get(kind, [])
+    }
+    assert not [one for one in said if one[0] == "fail"]
+    assert {(name, text) for _, name, text in said} == explained()
+
+
+def test_ecdsa_host_key_that_was_taken_over_is_offered(tmp_path: Path, host_keys: Path) -> None:
+    keys = tmp_path / "keys"
+    shutil.copytree(host_keys, keys)
+    ecdsa = keys / "ssh_host_ecdsa_key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ecdsa", "-N", "", "-f", ecdsa], check=True)
+    door = Door(make_home(tmp_path / "home", keys, MAIN_TOML))
+    try:
+        ended = door.run(
+            "sftp",
+            "-oHostKeyAlgorithms=ecdsa-sha2-nistp256",
+            *door.ssh_options(None),
+            f"acme@{HOST}",
+            typed="",
+        )
+        assert "Host key verification failed" not in ended.stderr
+        assert "no matching host key" not in ended.stderr
+    finally:
+        door.close()
+
+
+# -- old tills
+
+
+@contextmanager
+def legacy(door: Door) -> Iterator[int]:
+    """Open a door for old tills beside the usual one; return its port."""
+    shared = (door.intake, door.customers, lambda: door.config, door._executor, door.guard)
+
+    async def made() -> tuple[Sftp, int]:
+        old = Sftp(door.config.sftp, *shared, LEGACY)
+        return old, await old.start()
+
+    opened, port = door.do(made())
+    yield port
+    door.do(opened.stop())
+
+
+def put(door: Door, local: Path, key: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """Upload a file with OpenSSH's sftp as a till that knows those algorithms alone."""
+    batch = door.home / "batch"
+    batch.write_text(f"put {local} sales.csv\n")
+    words = [f"-o{one}" for one in options]
+    return door.run("sftp", *words, *door.ssh_options(key), "-b", str(batch), f"acme@{HOST}")
+
+
+@pytest.mark.filterwarnings("ignore:Diffie-Hellman over finite fields")  # from cryptography 50 on
+def test_old_till_gets_in_by_the_legacy_door_and_is_named(
+    door: Door, key: Path, local: Path, said: Said
+) -> None:
+    with legacy(door) as port:
+        usual, door.port = door.port, port
+        ended = put(door, local, key, *OLD[:2], *OLD[3:])
+        door.port = usual
+    assert ended.returncode == 0, ended.stderr
+    assert door.only().state is State.ARRIVED
+    [warning] = said("login.was_legacy")
+    assert warning["level"] == "warning"
+    assert (warning["customer"], warning["peer"]) == ("acme", HOST)
+    assert "OpenSSH" in warning["client"]
+
+
+@pytest.mark.parametrize("option", [OLD[0], OLD[1], OLD[3], OLD[4]])
+def test_none_of_its_algorithms_is_had_at_the_usual_door(
+    door: Door, key: Path, local: Path, option: str
+) -> None:
+    offer = [option, "Ciphers=aes128-ctr"] if option.startswith("MACs") else [option]
+    ended = put(door, local, key, *offer)
+    assert ended.returncode
+    assert "no matching" in ended.stderr
+    assert door.deliveries() == []

@@ -1,0 +1,255 @@
+"""Fuzz both doors of a real daemon: `python -m tests.fuzz.doors SECONDS [SEED]`.
+
+Owns what is sent: mutated SFTP packets after a login, raw bytes before one, FTP command lines,
+connections left half-open, headers of the PROXY protocol. Promises that a seed repeats a run, and
+that it fails if the daemon logs a bug, ends, answers a healthy client no more, or stores a file
+anywhere but in its spool. Never sends what would be a valid upload of its own.
+"""
+
+from __future__ import annotations
+
+import random
+import socket
+import struct
+import sys
+import tempfile
+import time
+from collections import Counter
+from contextlib import ExitStack, closing, contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import paramiko
+
+from tests.daemon import MAIN_TOML, PASSWORD, Daemon, make_home, sales
+from tests.doors.odd_names import ODD_NAMES
+from tests.doors.request_tables import rows
+from tests.doors.sftp_packets import logged_in, packets, text
+from tilldrop import hostkeys, proxy_protocol
+from tilldrop.delivery import State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+HOST = "127.0.0.1"
+PROXY = "127.0.0.9"  # a source that is a listed proxy
+WITHIN_S = 20
+ANSWER_WITHIN_S = 0.2  # rubbish often has no answer
+PACKETS_A_SESSION = 200
+LINES_A_SESSION = 200
+HALF_OPEN_MOST = 50
+BUGS = ("request.failed", "door.troubled", "bug.met")
+TOML = f"""
+[ftp]
+enabled = true
+listen = "{HOST}"
+port = 0
+
+[guard]
+allow = ["{HOST}"]
+proxies = ["{PROXY}"]
+max_waiting_per_source = 1000
+max_waiting = 1000
+"""
+
+
+def mutated(rng: random.Random, seed: bytes) -> bytes:
+    """Change bytes here and there: flip, cut, repeat, insert, and lengths that lie."""
+    found = bytearray(seed)
+    for _ in range(rng.randint(1, 4)):
+        at = rng.randrange(len(found) + 1)
+        match rng.randrange(6):
+            case 0 if at < len(found):
+                found[at] ^= 1 << rng.randrange(8)
+            case 1:
+                del found[at : at + rng.randint(1, 8)]
+            case 2:
+                found[at:at] = found[at : at + rng.randint(1, 32)]
+            case 3:
+                found[at:at] = rng.randbytes(rng.randint(1, 16))
+            case 4:
+                lie = rng.choice([0, 1, 2**16, 2**31 - 1, 2**31, 2**32 - 1])
+                found[at : at + 4] = struct.pack("!I", lie)
+            case _:
+                found[at:at] = rng.choice(ODD_NAMES)[:300]
+    return bytes(found)
+
+
+# -- what is sent
+
+
+def sftp_after_login(rng: random.Random, daemon: Daemon) -> int:
+    """Send a session's worth of packets, some of them valid, and read what comes."""
+    sent = 0
+    with logged_in(daemon.port) as transport, packets(transport) as session:
+        session.begin(rng.choice([3, 3, 3, 0, 6, 2**32 - 1]))
+        session.channel.settimeout(ANSWER_WITHIN_S)
+        for _ in range(PACKETS_A_SESSION):
+            payload = _packet(rng)
+            with suppress(OSError):
+                session.channel.sendall(
+                    payload if rng.random() < 0.005 else text(payload)  # now and then unframed
+                )
+            sent += 1
+            if session.channel.closed:
+                break
+            while session.channel.recv_ready():
+                session.channel.recv(1 << 16)
+    return sent
+
+
+def _packet(rng: random.Random) -> bytes:
+    kind = rng.choice([*range(3, 24), 200, 200, rng.randrange(256)])
+    name = rng.choice(ODD_NAMES) if rng.random() < 0.5 else b"fuzzed.tmp"
+    handle = struct.pack("!I", rng.choice([0, 1, 2, 99]))
+    first = rng.choice([name, handle])
+    rest = rng.choice([b"", struct.pack("!II", 0x1A, 0), struct.pack("!QI", 0, 3) + b"abc"])
+    whole = struct.pack("!BI", kind, rng.randrange(2**32)) + text(first) + rest
+    if kind == 200:
+        extension = rng.choice([b"posix-rename@openssh.com", b"limits@openssh.com", b"x"])
+        whole = whole[:5] + text(extension) + whole[5:]
+    return mutated(rng, whole) if rng.random() < 0.7 else whole
+
+
+def bytes_before_login(rng: random.Random, daemon: Daemon) -> int:
+    """Send what is no SSH or nearly so."""
+    version = b"SSH-2.0-fuzz\r\n"
+    kexinit = struct.pack("!IB", 60, 4) + b"\x14" + rng.randbytes(58)
+    seed = rng.choice([version, version + kexinit, b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\2\0"])
+    _exchange(daemon.port, mutated(rng, seed) + rng.randbytes(rng.randrange(2000)))
+    return 1
+
+
+def ftp_lines(rng: random.Random, daemon: Daemon) -> int:
+    """Send FTP command lines with and without a login, and odd arguments."""
+    verbs = [row.first.encode() for row in rows("FTP requests")]
+    head = b"USER acme\r\nPASS " + PASSWORD.encode() + b"\r\n"
+    lines = [
+        rng.choice(verbs) + b" " + mutated(rng, rng.choice(ODD_NAMES))
+        for _ in range(LINES_A_SESSION)
+    ]
+    body = b"".join(
+        line + rng.choice([b"\r\n", b"\r\n", b"\r\n", b"\n", b"\r"])
+        for line in lines
+        if line.split(b" ")[0] != b"QUIT"
+    )
+    _exchange(_ftp_port(daemon), (head if rng.random() < 0.8 else b"") + body)
+    return len(lines)
+
+
+def proxy_headers(rng: random.Random, daemon: Daemon) -> int:
+    """Send headers of the PROXY protocol, valid and not, as the listed proxy."""
+    v1 = b"PROXY TCP4 203.0.113.9 127.0.0.1 40000 22\r\n"
+    v2 = proxy_protocol.V2_SIGNATURE + struct.pack("!BBH", 0x21, 0x11, 12) + bytes(12)
+    seed = rng.choice([v1, v2])
+    head = mutated(rng, seed) if rng.random() < 0.8 else seed
+    port = rng.choice([daemon.port, _ftp_port(daemon)])
+    _exchange(port, head + rng.randbytes(rng.randrange(50)), source=PROXY)
+    return 1
+
+
+def half_open(rng: random.Random, daemon: Daemon, held: list[socket.socket]) -> int:
+    """Connect, say little or nothing, and stay; those who stayed longest go, some by a reset."""
+    port = rng.choice([daemon.port, _ftp_port(daemon)])
+    sock = socket.create_connection((HOST, port), WITHIN_S)
+    sock.sendall(rng.choice([b"", b"S", b"SSH-2.0-x\r\n", b"USER", b"AUTH TLS\r\n", b"\r"]))
+    held.append(sock)
+    if len(held) > HALF_OPEN_MOST:
+        oldest = held.pop(0)
+        if rng.random() < 0.5:
+            oldest.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        oldest.close()
+    return 1
+
+
+def _exchange(port: int, sent: bytes, source: str = HOST) -> None:
+    """Send bytes and read until nothing comes any more."""
+    with socket.create_connection((HOST, port), WITHIN_S, (source, 0)) as sock, suppress(OSError):
+        sock.sendall(sent)
+        sock.settimeout(ANSWER_WITHIN_S)
+        while sock.recv(1 << 16):
+            pass
+
+
+def _close(held: list[socket.socket]) -> None:
+    for sock in held:
+        sock.close()
+
+
+def _ftp_port(daemon: Daemon) -> int:
+    port: int = daemon.status()["doors"]["ftp"]["port"]
+    return port
+
+
+# -- how it is judged
+
+
+@contextmanager
+def daemon_in(folder: Path) -> Iterator[Daemon]:
+    """Start a daemon with both doors in an empty folder."""
+    hostkeys.ensure(folder / "made")
+    daemon = Daemon(make_home(folder / "home", folder / "made", MAIN_TOML + TOML)).start()
+    try:
+        yield daemon
+    finally:
+        daemon.stop()
+
+
+def fuzz(daemon: Daemon, seconds: float, seed: int) -> Counter[str]:
+    """Send for so long; return how much of each sort. Raises AssertionError at a failure."""
+    rng = random.Random(seed)
+    held: list[socket.socket] = []
+    sorts: list[Callable[[], int]] = []
+    done: Counter[str] = Counter()
+    before = _outside_spool(daemon)
+    with ExitStack() as ends:
+        ends.callback(_close, held)
+        sorts = [
+            lambda: sftp_after_login(rng, daemon),
+            lambda: bytes_before_login(rng, daemon),
+            lambda: ftp_lines(rng, daemon),
+            lambda: proxy_headers(rng, daemon),
+            lambda: half_open(rng, daemon, held),
+        ]
+        names = ["sftp packets", "raw", "ftp lines", "proxy headers", "half-open"]
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            which = rng.randrange(len(sorts))
+            done[names[which]] += sorts[which]()
+    _check(daemon, before, seed)
+    return done
+
+
+def _check(daemon: Daemon, before: set[Path], seed: int) -> None:
+    text_of_log = daemon.log.read_text(errors="replace")
+    for name in BUGS:
+        assert not daemon.events(name), f"seed {seed}: {daemon.events(name)[:3]}"
+    assert "Traceback" not in text_of_log, f"seed {seed}: {daemon.log_tail()}"
+    assert not _outside_spool(daemon) - before, f"seed {seed}: {_outside_spool(daemon) - before}"
+    with closing(paramiko.Transport((HOST, daemon.port))) as transport:
+        transport.connect(username="acme", password=PASSWORD)
+        client = paramiko.SFTPClient.from_transport(transport)
+        assert client is not None
+        with client.open("healthy.csv", "w") as file:
+            file.write(sales(1, 5))
+    daemon.wait_for_state("healthy.csv", State.IMPORTED)
+
+
+def _outside_spool(daemon: Daemon) -> set[Path]:
+    """Return files in the home but for the state, which is the daemon's own, and its log."""
+    found = {path for path in daemon.home.parent.rglob("*") if path.is_file()}
+    return {path for path in found if not path.is_relative_to(daemon.paths.state)} - {daemon.log}
+
+
+def main(words: list[str]) -> None:
+    """Fuzz for as long as said and print what was sent."""
+    seconds = float(words[0])
+    seed = int(words[1]) if len(words) > 1 else random.SystemRandom().randrange(2**32)
+    sys.stdout.write(f"seed {seed}\n")
+    with tempfile.TemporaryDirectory() as folder, daemon_in(Path(folder)) as daemon:
+        for name, count in sorted(fuzz(daemon, seconds, seed).items()):
+            sys.stdout.write(f"{count:>9,} {name}\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
