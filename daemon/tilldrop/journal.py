@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
 import structlog
@@ -52,9 +54,32 @@ def configure(
         wrapper_class=structlog.make_filtering_bound_logger(
             min(logging.INFO, logging.getLevelNamesMapping()[level.upper()])
         ),
-        logger_factory=structlog.PrintLoggerFactory(stream),
+        logger_factory=_Lines(stream),
         cache_logger_on_first_use=False,
     )
+
+
+class _Lines:
+    """Writes a line an event. A log that cannot be written never stops the work that it tells of.
+
+    Any thread may log, so an error here would end the ledger's or the importer's: seen with a
+    log file on a full disk.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._lock = threading.Lock()
+
+    def __call__(self, *_: object) -> _Lines:
+        return self
+
+    def msg(self, message: str) -> None:
+        """Write one line, if that can be."""
+        with self._lock, suppress(OSError, ValueError):  # ValueError: the stream is closed
+            self._stream.write(message + "\n")
+            self._stream.flush()
+
+    debug = info = warning = error = critical = msg
 
 
 class _Passing:
@@ -200,6 +225,11 @@ def certificate_refused(path: str, why: str) -> None:
 def door_troubled(door: str, text: str) -> None:
     """Say a library beneath a door met what it did not expect; text may be a traceback."""
     log.error("door.troubled", door=door, text=text)
+
+
+def login_was_legacy(door: str, customer: str, peer: str, client: str) -> None:
+    """Say a customer came by the door for old tills. client: what its program calls itself."""
+    log.warning("login.was_legacy", door=door, customer=customer, peer=peer, client=client)
 
 
 def login_abandoned(door: str, customer: str, peer: str, reason: str) -> None:

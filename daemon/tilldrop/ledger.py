@@ -1,9 +1,9 @@
 """The ledger's writing side: the only writer of ledger.db.
 
-`Ledger` is a `LedgerReader` with one thread through which every change goes, and where changes
-that wait together become one commit with `synchronous=FULL`. Promises: a resolved future is on
-disk; every change of state is a compare-and-swap allowed by `delivery.MOVES`, one row in
-`moves`, one journal line after the commit. Never touches the spool.
+`Ledger` is a `LedgerReader` with one thread through which every change goes; those that wait
+together become one commit with `synchronous=FULL`. Promises: a resolved future is on disk; a change
+of state is a compare-and-swap allowed by `delivery.MOVES`, one row in `moves`, one journal line
+after the commit. Never touches the spool. Statements that take rows out: `ledger_forgetting`.
 """
 
 from __future__ import annotations
@@ -185,8 +185,9 @@ class Ledger(LedgerReader):
         number as the next, so that the worker can say what it had already committed.
 
         Serial per customer, in arrival_seq order: a customer whose head is being imported,
-        waits for its retry, or is not `ready` (its file is not in place yet) is passed over.
-        Among the others, the one served longest ago comes first. Waits for the commit.
+        waits for its retry (until the clock is set back at most), or is not `ready` (its file is
+        not in place yet) is passed over. Among the others, the one served longest ago comes first.
+        Waits for the commit.
         """
 
         def apply(connection: sqlite3.Connection) -> Delivery | None:
@@ -194,7 +195,7 @@ class Ledger(LedgerReader):
             heads = [read_delivery(row) for row in connection.execute(HEADS)]
             heads.sort(key=lambda head: (self._served.get(head.customer, 0), head.arrival_seq))
             for head in heads:
-                due = head.not_before is None or head.not_before <= now
+                due = head.not_before is None or head.not_before <= now or head.changed_at > now
                 if head.state is State.ARRIVED and due and ready(head.id):
                     self._served[head.customer] = max(self._served.values(), default=0) + 1
                     return self._move(
@@ -363,8 +364,8 @@ class Ledger(LedgerReader):
             (*values, delivery_id, state),
         ).rowcount
         if changed == 0:
-            there = self._fetch(connection, delivery_id)
-            raise MoveRefused(f"delivery {delivery_id} is {there.state}, not {state}")
+            there = self._fetch(connection, delivery_id).state
+            raise MoveRefused(f"delivery {delivery_id} is {there}, not {state}")
 
     def _fetch(self, connection: sqlite3.Connection, delivery_id: str) -> Delivery:
         sql = f"SELECT {DETAIL} FROM deliveries WHERE id = ?"  # noqa: S608

@@ -146,13 +146,33 @@ class LedgerReader:
         condition += " ORDER BY began_at DESC, id DESC LIMIT 1"
         return next(iter(self._deliveries(condition, (origin, customer))), None)
 
-    def accepted_names(self, customer: str) -> list[Delivery]:
-        """Return the last acknowledged delivery of every name. Cost: the customer's index."""
+    def accepted_names(self, customer: str, folder: str | None = None) -> list[Delivery]:
+        """Return the last acknowledged delivery of every name.
+
+        folder: only of those in it; "" is the root. Cost: the deliveries there; of the root, and
+        of all, the customer's index.
+        """
+        inside = "1" if folder is None else "instr(name, '/') = 0"
+        if folder:
+            inside = "name >= ?2 || '/' AND name < ?2 || '0'"  # 0 is the sign behind a slash
+            inside += " AND instr(substr(name, length(?2) + 2), '/') = 0"
         sql = (
-            f"SELECT {DETAIL}, max(arrival_seq) FROM deliveries"  # noqa: S608
-            " WHERE customer = ? AND arrival_seq IS NOT NULL GROUP BY name"
+            f"SELECT {DETAIL}, max(arrival_seq) FROM deliveries WHERE customer = ?1"  # noqa: S608
+            f" AND arrival_seq IS NOT NULL AND {inside} GROUP BY name"
         )
-        return [read_delivery(row[:-1]) for row in self.rows(sql, (customer,))]
+        given = (customer, folder) if folder else (customer,)
+        return [read_delivery(row[:-1]) for row in self.rows(sql, given)]
+
+    def accepted_folders(self, customer: str) -> list[str]:
+        """Return the folders that hold an acknowledged delivery, each with a slash at its end.
+
+        Cost: the customer's index.
+        """
+        sql = (
+            "SELECT DISTINCT rtrim(name, replace(name, '/', '')) FROM deliveries"
+            " WHERE customer = ? AND arrival_seq IS NOT NULL AND instr(name, '/') > 0"
+        )
+        return [folder for (folder,) in self.rows(sql, (customer,))]
 
     def unfinished(self, customer: str, name: str | None = None) -> list[Delivery]:
         """Return what is being received, waits or broke off, latest change last."""

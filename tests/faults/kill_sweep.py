@@ -22,9 +22,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import paramiko
+from paramiko.sftp import CMD_CLOSE
 
 from tests.clients import Account, ClientError, Paramiko
-from tests.daemon import Daemon, is_alive, make_home, make_key, sales, wait_for
+from tests.daemon import MAIN_TOML, Daemon, is_alive, make_home, make_key, sales, wait_for
 from tests.faults.promises import Sent, complaints
 from tests.faults.strace_log import TRACED
 from tilldrop import control
@@ -111,8 +112,10 @@ def plan(calls: dict[str, int], seed: int) -> Iterator[Kill]:
 class Bed:
     """A home with its daemon, and everything that was uploaded to it."""
 
-    def __init__(self, folder: Path, host_keys: Path, bug: str = "none") -> None:
-        home = make_home(folder / "home", host_keys)
+    def __init__(
+        self, folder: Path, host_keys: Path, bug: str = "none", main_toml: str = MAIN_TOML
+    ) -> None:
+        home = make_home(folder / "home", host_keys, main_toml)
         command = (sys.executable, str(LAUNCHER), bug, "--home", str(home), "run")
         self.daemon = Daemon(home, command)
         self.key = make_key(home, "acme")
@@ -130,7 +133,7 @@ class Bed:
             if kill_at_start and self._killed_while_starting(kill_at_start):
                 sweep.fired[f"{kill_at_start.syscall} at start"] += 1
             self.daemon.start()
-        wait_for("every import to be over, files put away", self._is_idle, SETTLE_S)
+        wait_for("every import to be over, files put away", self.is_idle, SETTLE_S)
         sweep.complaints += [
             f"{kill}, {kill_at_start}: {complaint}"
             for complaint in complaints(self.daemon, self.sent)
@@ -145,7 +148,7 @@ class Bed:
             client_lost = not self._upload(sftp)
             if not client_lost:
                 wait_for("the daemon to die or to be idle", self._is_over, DEATH_S)
-            fired = client_lost or not self._answers()
+            fired = client_lost or not self.answers()
             if fired:
                 code = self.daemon.wait_until_ended(DEATH_S)
                 assert code == -9, f"it ended with {code}:\n{self.daemon.log_tail()}"
@@ -159,7 +162,7 @@ class Bed:
         ).launch()
         process = starter.process
         assert process is not None
-        wait_for("it to die or to be up", lambda: process.poll() is not None or self._answers())
+        wait_for("it to die or to be up", lambda: process.poll() is not None or self.answers())
         with contextlib.suppress(NotRunning, ProcessLookupError):  # killed after all
             os.kill(control.ask(self.daemon.paths, "status")["pid"], signal.SIGTERM)
         code = starter.wait_until_ended()
@@ -183,6 +186,7 @@ class Bed:
             if way == 2:
                 file.write(b"too much")
                 file.truncate(len(sent.content))
+            close(sftp, file)
         if way == 1:
             sftp.rename(name, sent.name)
         sent.acknowledged = True
@@ -199,9 +203,9 @@ class Bed:
 
     def _is_over(self) -> bool:
         process = self.daemon.process
-        return process is None or process.poll() is not None or self._is_idle()
+        return process is None or process.poll() is not None or self.is_idle()
 
-    def _answers(self) -> bool:
+    def answers(self) -> bool:
         """Tell whether the daemon is there: a kill that fired last may not be through yet."""
         try:
             control.ask(self.daemon.paths, "status")
@@ -209,12 +213,23 @@ class Bed:
             return False
         return True
 
-    def _is_idle(self) -> bool:
+    def is_idle(self) -> bool:
         counts = self.daemon.ledger().count_by_state()
         busy = (State.RECEIVING, State.ARRIVED, State.IMPORTING)
         return not any(counts.get(state) for state in busy) and not any(
             (self.daemon.paths.spool / "arrived").iterdir()
         )
+
+
+def close(sftp: paramiko.SFTPClient, file: paramiko.SFTPFile) -> None:
+    """Close and hear the answer: paramiko's own close() hides a refusal."""
+    forget(file)
+    sftp._request(CMD_CLOSE, file.handle)  # type: ignore[attr-defined]
+
+
+def forget(file: paramiko.SFTPFile) -> None:
+    """Let paramiko send no CLOSE of its own."""
+    file._closed = True  # type: ignore[attr-defined]
 
 
 # -- strace ------------------------------------------------------------------------------------

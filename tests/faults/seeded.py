@@ -10,11 +10,14 @@ switch for them.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
 from tilldrop import cli
+from tilldrop.errors import LedgerFailed, NoSuchDelivery
 from tilldrop.intake import Intake
 from tilldrop.upload import Upload
 from tilldrop.visit import Visit
@@ -87,6 +90,31 @@ def close_trusted() -> None:
     Visit.abandon = abandon_trusting  # type: ignore[method-assign]
 
 
+def sync_error_ignored() -> None:
+    """The disk says that the bytes could not be made durable, and nobody listens."""
+    write_out = Upload._write_out
+
+    def sync_anyway(self: Upload, chunk: bytearray, at: int) -> None:
+        write_out(self, chunk, at)
+        with contextlib.suppress(OSError):
+            os.fsync(self._descriptor)
+
+    Upload._write_and_sync = sync_anyway  # type: ignore[method-assign]
+
+
+def commit_error_ignored() -> None:
+    """The ledger says that it could not commit, and the upload is acknowledged all the same."""
+    accept = Intake.accept
+
+    async def accept_anyway(
+        self: Intake, delivery: str, before: State, cause: Cause, **columns: Any
+    ) -> None:
+        with contextlib.suppress(LedgerFailed, NoSuchDelivery):
+            await accept(self, delivery, before, cause, **columns)
+
+    Intake.accept = accept_anyway  # type: ignore[method-assign,assignment]
+
+
 def _later(work: Callable[[], Any]) -> None:
     async def wait_and_work() -> None:
         await asyncio.sleep(LATE_S)
@@ -104,6 +132,8 @@ SEEDS: dict[str, Callable[[], None]] = {
     "acknowledged-before-commit": acknowledged_before_commit,
     "committed-after-rename": committed_after_rename,
     "close-trusted": close_trusted,
+    "sync-error-ignored": sync_error_ignored,
+    "commit-error-ignored": commit_error_ignored,
 }
 
 

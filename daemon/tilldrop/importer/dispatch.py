@@ -140,7 +140,8 @@ class Importer:
             return self._config_of().importer.retry_after_s if self._left else None
         if due <= asked_at:
             return RECHECK_S
-        return max(0.0, (due - self._now()).total_seconds())
+        # A clock that was set back must not make it sleep for as long.
+        return min(max(0.0, (due - self._now()).total_seconds()), BACK_OFF_MOST_S)
 
     def _import_next(self, cause: Cause) -> bool:
         """Import one delivery; False if none is ready."""
@@ -166,14 +167,14 @@ class Importer:
         if feed is not None and not job.companion_path and self._awaits_companion(delivery, feed):
             return
         try:
-            report = self._companion_report(job, belongs_to) or self._supervisor.run(job)
+            report = self._run(job, belongs_to)
         except (DataBusy, DataFull) as wait:
             self._after_wait(delivery, wait)
         except WorkerLost as lost:
             self._after_crash(delivery, str(lost))
         else:
             self._record(delivery, report, cause, int((time.monotonic() - began) * 1000))
-            if belongs_to is not None:
+            if belongs_to is not None and report.outcome == "imported":
                 self._release_for(delivery, customer.feeds)
 
     def _job(self, delivery: Delivery, customer: Customer, feed: Feed | None) -> Job:
@@ -275,13 +276,11 @@ class Importer:
 
     # -- companions ------------------------------------------------------------------------------
 
-    def _companion_report(self, job: Job, belongs_to: str | None) -> Report | None:
-        """Report a companion, which books nothing; None for any other file."""
-        if belongs_to is None:
-            return None
-        if job.replay:
-            # It was another kind of file before: the worker must not miss its part of the replay.
-            self._supervisor.run(job)
+    def _run(self, job: Job, belongs_to: str | None) -> Report:
+        """Have a file imported; a companion books nothing, but is screened like any other."""
+        report = self._supervisor.run(job)
+        if belongs_to is None or report.outcome == "rejected":
+            return report
         return Report(job.delivery, job.run, "imported", feed=belongs_to)
 
     def _awaits_companion(self, delivery: Delivery, feed: Feed) -> bool:

@@ -5,9 +5,10 @@ parent (a death signal and the end of stdin), a bug in one job leaves the next u
 imports sqlite3 (see `store`), never touches the ledger.
 
 The pipe: a JSON `Job` a line on stdin; on stdout first {"ready": pid}, then for each job one of
-{"report": {...}}, {"error": "data-busy" or "data-full"}, {"crash": traceback}. A line that names a task is no job:
-{"task": "undo", "data_path", "customer", "delivery", "arrival_seq", "elsewhere"} is answered by
-{"done": {...}}, the fields of `undo.Undone`, or as a job is. The end of stdin ends the child.
+{"report": {...}}, {"error": "data-busy" or "data-full"}, {"crash": traceback}. A line that names
+a task is no job: {"task": "undo", "data_path", "customer", "delivery", "arrival_seq", "elsewhere"}
+is answered by {"done": {...}}, the fields of `undo.Undone`, or as a job is. The end of stdin ends
+the child.
 """
 
 from __future__ import annotations
