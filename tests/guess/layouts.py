@@ -110,6 +110,14 @@ class Export:
     locations: int = 0
 
 
+def _line(rng: random.Random, discounts: float) -> Line:
+    product = rng.randrange(len(PRODUCTS))
+    line = Line(product, rng.choice((1, 1, 1, 2, 3)), Decimal(PRODUCTS[product][2]))
+    if rng.random() < discounts:
+        line.discount = cents(line.gross * Decimal("0.10"))
+    return line
+
+
 def sales(
     seed: int,
     count: int = 120,
@@ -130,14 +138,7 @@ def sales(
     for number, minute in enumerate(minutes):
         day, rest = divmod(minute, 11 * 60)
         at = begin + timedelta(days=day, hours=9, minutes=rest, seconds=rng.randrange(60))
-        lines = []
-        for _ in range(rng.choice((1, 1, 2, 3, 4))):
-            product = rng.randrange(len(PRODUCTS))
-            price = Decimal(PRODUCTS[product][2])
-            line = Line(product, rng.choice((1, 1, 1, 2, 3)), price)
-            if rng.random() < discounts:
-                line.discount = cents(line.gross * Decimal("0.10"))
-            lines.append(line)
+        lines = [_line(rng, discounts) for _ in range(rng.choice((1, 1, 2, 3, 4)))]
         refund = rng.random() < refunds
         made.append(
             Sale(

@@ -10,6 +10,7 @@ import pytest
 
 from tests.guess.layouts import LAYOUTS, Export
 from tests.guess.layouts_hard import HARD, PUBLIC
+from tests.guess.layouts_public import ODD
 from tilldrop.guess.propose import Proposal, propose
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 TODAY = date(2026, 11, 22)
 SEED = 1
-EVERY = (*LAYOUTS, *HARD, *PUBLIC)
+EVERY = (*LAYOUTS, *HARD, *PUBLIC, *ODD)
 USABLE = {"confident", "confirm"}
 LAYOUT = pytest.mark.parametrize("layout", EVERY, ids=lambda layout: str(layout.__name__))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections import Counter
 from datetime import date
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -14,6 +15,10 @@ from tilldrop.guess import dates, marks, proofs, words, write
 from tilldrop.guess.dialect import find_dialect
 from tilldrop.guess.draft import Draft, Option, Question
 from tilldrop.guess.encodings import find_encoding
+from tilldrop.guess.sample import take_sample
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 TODAY = date(2026, 11, 22)
 
@@ -145,3 +150,34 @@ def test_what_is_written_is_read_again_as_it_was(name: str, value: str) -> None:
         "location_id": value,
         "tender": {"column": name, "values": {value: "sale", name: "refund"}},
     }
+
+
+def test_a_day_or_month_of_one_digit_leaves_both_open() -> None:
+    found = dates.find_dates(Counter(["11/1/2000", "11/12/2000", "11/22/2000"]), named=True)
+    assert found is not None
+    assert found.readings == {"mdy": ("M/D/YYYY",)}
+
+
+def test_a_price_that_grows_with_the_quantity_is_the_lines() -> None:
+    goods = ["tea", "tea", "cake"] * 5
+    pieces: list[float | None] = [1.0, 2.0, 3.0] * 5
+    assert proofs.is_of_line([2.0, 4.0, 9.0] * 5, pieces, goods)
+    assert not proofs.is_of_line([2.0, 2.0, 3.0] * 5, pieces, goods)
+
+
+@pytest.mark.parametrize("names", [(), ("names",), ("nothing",), ("names", "nothing")])
+def test_rows_that_repeat_the_names_or_hold_nothing_are_no_records(
+    names: tuple[str, ...], tmp_path: Path
+) -> None:
+    odd = {"names": "No,Date,Total\n", "nothing": ",,\n"}
+    rows = [f"{number},2026-03-02,{number}.50\n" for number in range(1, 9)]
+    text = (
+        "No,Date,Total\n"
+        + "".join(rows[:4])
+        + "".join(odd[one] for one in names)
+        + "".join(rows[4:])
+    )
+    path = tmp_path / "sales.csv"
+    path.write_text(text)
+    found = take_sample(path)
+    assert (found.rows, found.echoes) == (8, frozenset(names))

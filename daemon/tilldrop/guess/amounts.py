@@ -32,7 +32,10 @@ class Total:
 
 @dataclass(frozen=True, slots=True)
 class Amounts:
-    """All that choosing needs. rows: those looked at; heads: the first row of each transaction."""
+    """All that choosing needs. rows: those looked at; heads: the first row of each transaction.
+
+    labels: what was sold, by row; empty if no column says it.
+    """
 
     money: list[Money]
     rows: list[int]
@@ -40,6 +43,7 @@ class Amounts:
     groups: list[list[int]]
     grouped: bool
     answers: Answers
+    labels: list[str] = field(default_factory=list)
 
 
 def ask_total(ranked: list[tuple[float, Money]], figures: Amounts, evidence: str) -> Total:

@@ -169,6 +169,7 @@ def _find_kinds(made: Build) -> None:
         if answer is None:
             draft.ask(question)
         kinds.signs = "by-kind" if answer == "by-kind" else kinds.signs
+    _skip_echoes(made)
     if kinds.skip:
         draft.keys["skip"] = kinds.skip
     if kinds.only:
@@ -181,6 +182,22 @@ def _find_kinds(made: Build) -> None:
         draft.choose(target, text, confidence)
     if kinds.status and "status" not in draft.map:
         draft.put("status", kinds.status, "by its name", "high")
+
+
+def _skip_echoes(made: Build) -> None:
+    """Leave out rows that repeat the column names or hold nothing."""
+    echoes, kinds = made.sample.echoes, made.kinds
+    full = [column for column in made.columns if column.is_full and column.name not in kinds.skip]
+    best = max(full, key=lambda one: one.strength("transaction"), default=None)
+    if not echoes or best is None:
+        return
+    values = [best.name] * ("names" in echoes) + [""] * ("nothing" in echoes)
+    kinds.skip[best.name] = values
+    told = {"names": "repeat the column names", "nothing": "hold nothing"}
+    text = "rows that " + " or ".join(told[one] for one in sorted(echoes)) + " are left out"
+    if "skip" in kinds.evidence:
+        text = f"{kinds.evidence['skip'][0]}; {text}"
+    kinds.evidence["skip"] = (text, kinds.evidence.get("skip", ("", "high"))[1])
 
 
 def _kept_rows(made: Build) -> list[int]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 ORDERS = ("ymd", "dmy", "mdy")
 _MAX_SHAPES = 4
+_TWO = 2
 _EPOCH = re.compile(r"(?:9[4-9]|1\d\d|20\d|21\d)\d{7}(?:\.\d{1,9})?")
 _COMPACT = re.compile(
     r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:[ T]?[0-2]\d[0-5]\d(?:[0-5]\d)?)?"
@@ -82,11 +83,20 @@ def find_dates(seen: Counter[str], *, named: bool) -> Dates | None:
         shapes.setdefault(_shape(value), []).append(value)
     if len(shapes) > 60:
         return None
-    written: dict[str, list[str]] = {order: [] for order in ORDERS}
-    for group in _merged(shapes):
-        for order, formats_of in _formats(group, named=named).items():
-            written[order] += [one for one in formats_of if one not in written[order]]
-    return _proved(seen, {order: tuple(found) for order, found in written.items()})
+    ways = [_formats(group, named=named) for group in _merged(shapes)]
+    return _proved(seen, {order: _together(order, ways) for order in ORDERS})
+
+
+def _together(order: str, ways: list[dict[str, list[str]]]) -> tuple[str, ...]:
+    """Return the formats of an order; where shapes are mixed, also those that have one order only."""
+    open_ones = [way for way in ways if order in way]
+    if not open_ones:
+        return ()
+    fixed = [way for way in ways if len(way) == 1 and order not in way]
+    mixed = fixed if any(len(way) > 1 for way in open_ones) else []
+    own = [one for way in open_ones for one in way[order]]
+    others = [one for way in mixed for found in way.values() for one in found]
+    return tuple(dict.fromkeys([*own, *others]))
 
 
 def find_times(seen: Counter[str], *, named: bool) -> str:
@@ -276,25 +286,34 @@ def _worded(found: re.Match[str], values: list[str]) -> str:
 
 def _numbered(found: list[re.Match[str]]) -> dict[str, list[str]]:
     one = found[0]
-    clock = _clock(one, two=all(len(each["hour"] or "00") == 2 for each in found))
+    two = _is_padded(found, "hour")
+    clock = _clock(one, two=two)
+    ends = ("b", "c") if len(one["a"]) == 4 else ("a", "b")
+    padded = all(len(each[end]) == _TWO or each[end].isalpha() for each in found for end in ends)
+    padded = padded and any(_is_padded(found, end) for end in ends)
     s1, s2 = one["s1"], one["s2"]
     worded = one["b"].isalpha()
 
-    def part(group: str, letter: str) -> str:
+    def part(letter: str) -> str:
         if worded and letter == "M":
             return "MMM"
-        padded = all(len(each[group]) == 2 for each in found)
         return letter * 2 if padded else letter
 
     if len(one["a"]) == 4:
-        return {"ymd": [f"YYYY{s1}{part('b', 'M')}{s2}{part('c', 'D')}{clock}"]}
+        return {"ymd": [f"YYYY{s1}{part('M')}{s2}{part('D')}{clock}"]}
     year = "YYYY" if len(one["c"]) == 4 else "YY"
-    orders = {"dmy": [f"{part('a', 'D')}{s1}{part('b', 'M')}{s2}{year}{clock}"]}
+    orders = {"dmy": [f"{part('D')}{s1}{part('M')}{s2}{year}{clock}"]}
     if not worded:
-        orders["mdy"] = [f"{part('a', 'M')}{s1}{part('b', 'D')}{s2}{year}{clock}"]
+        orders["mdy"] = [f"{part('M')}{s1}{part('D')}{s2}{year}{clock}"]
         if year == "YY":
-            orders["ymd"] = [f"YY{s1}{part('b', 'M')}{s2}{part('c', 'D')}{clock}"]
+            orders["ymd"] = [f"YY{s1}{part('M')}{s2}{part('D')}{clock}"]
     return orders
+
+
+def _is_padded(found: list[re.Match[str]], group: str) -> bool:
+    """Tell whether a part has two digits always, and a zero at its head sometimes."""
+    parts = [each[group] or "00" for each in found]
+    return all(len(one) == _TWO for one in parts) and any(one[0] == "0" for one in parts)
 
 
 def _clock(found: re.Match[str], *, two: bool) -> str:

@@ -5,15 +5,21 @@ Promises that only rows settle these; where they do not, it is asked.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
-from tilldrop.guess import proofs
+from tilldrop.guess import proofs, words
 from tilldrop.guess.amounts import Amounts, Total
 from tilldrop.guess.draft import Option, Question
 from tilldrop.guess.proofs import Product, Relation, written
 
 if TYPE_CHECKING:
     from tilldrop.guess.money import Money
+
+
+# Currencies without hundredths, and how amounts in units are written but hundredths never are.
+_WHOLE_CURRENCY = re.compile(r"\b(?:jpy|yen|krw|vnd|dong|clp|pyg|isk|xaf|xof|fcfa|ugx|rwf)$")
+_IN_UNITS = re.compile(r"[$€£¥₹]|\d[,.'\u2019 ]\d{3}\b")
 
 
 def settle_tax(
@@ -130,6 +136,10 @@ def ask_cents(best: Money) -> Question | None:
     """Ask where whole numbers look like cents."""
     numbers = [abs(number) for number in best.numbers if number]
     if not best.column.is_whole or len(numbers) < 12 or best.column.places:
+        return None
+    if _WHOLE_CURRENCY.search(words.fold(best.name)) or any(
+        map(_IN_UNITS.search, best.column.seen)
+    ):
         return None
     odd = sum(number % 5 != 0 for number in numbers) / len(numbers)
     middle = sorted(numbers)[len(numbers) // 2]

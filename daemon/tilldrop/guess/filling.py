@@ -31,7 +31,11 @@ def fill_down(made: Build) -> None:
         column.strength("transaction") >= 9 and column.is_full for column in made.columns
     ):
         return
-    leader = ids[0]
+    _fill_from(made, ids[0])
+
+
+def _fill_from(made: Build, leader: Column) -> None:
+    """Repeat the id, and what stands with it alone, in the rows below."""
     filled: list[str] = []
     columns = []
     for column in made.columns:

@@ -154,6 +154,8 @@ def is_candidate(column: Column) -> bool:
     if column.is_number and (not column.is_whole or column.has_negative):
         return False
     points = column.strength("transaction")
+    if column.is_number and points < 9 and column.strength("line-amount") >= 6:
+        return False
     others = (
         "line",
         "product",
@@ -248,7 +250,10 @@ def _told(identity: Identity, column: Column, facts: Facts, rows: int) -> Identi
     elif not trial.tested:
         text = f"{trial.groups} groups, {trial.adjacent} of {trial.multi} with several rows stand together"
     else:
-        text = f"all {trial.multi} groups of several rows share {shared}"
+        good = trial.multi - trial.bad
+        every = "all" if not trial.bad else f"{good} of"
+        text = f"{every} {trial.multi} groups of several rows share {shared}"
+        text += f", {trial.bad} differ in {trial.why}" if trial.bad else ""
     if parts:
         bare = len(column.seen)
         text = f"{bare} numbers come back; with {' and '.join(parts)} {trial.groups} groups, and {text}"

@@ -126,21 +126,7 @@ def _read_refunds(
         found.skip.setdefault(column.name, []).extend(refunds)
         return
     if is_status and answer != "refund":
-        # "Refunded" as a status of the sale says that money went back later.
-        text = (
-            f"{column.name} says {refunds[0]} of rows whose amount is positive: are these refunds?"
-        )
-        found.questions.append(
-            Question(
-                "refunds",
-                text,
-                (
-                    Option("sale", "sales that were given back later; they stay as they are"),
-                    Option("refund", "refunds; their amounts count as negative"),
-                    Option("skip", "neither; they are left out"),
-                ),
-            )
-        )
+        found.questions.append(_ask_refunds(column, refunds))
         return
     found.kind = _kind_of(column, refunds)
     found.kind_column = column
@@ -161,6 +147,17 @@ def _read_refunds(
     else:
         text = f"rows with {column.name} = {refunds[0]} are negative as written"
         found.evidence["signs"] = (text, "high")
+
+
+def _ask_refunds(column: Column, refunds: list[str]) -> Question:
+    """Ask of positive rows: "refunded" as a sale's status says that money went back later."""
+    text = f"{column.name} says {refunds[0]} of rows whose amount is positive: are these refunds?"
+    options = (
+        Option("sale", "sales that were given back later; they stay as they are"),
+        Option("refund", "refunds; their amounts count as negative"),
+        Option("skip", "neither; they are left out"),
+    )
+    return Question("refunds", text, options)
 
 
 def _kind_of(column: Column, refunds: list[str]) -> object:

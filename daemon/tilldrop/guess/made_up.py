@@ -19,6 +19,13 @@ def make_total(figures: Amounts) -> Total:
     if not quantities:
         return _of_prices(price, figures)
     quantity = max(quantities, key=lambda one: one.points)
+    return _of_products(price, quantity, figures)
+
+
+def _of_products(price: Money, quantity: Money, figures: Amounts) -> Total:
+    """Multiply quantity and price, unless the price is a line's; ask of what is beside them."""
+    if proofs.is_of_line(price.numbers, quantity.numbers, figures.labels):
+        return _of_lines(price, quantity, figures)
     extras = [
         one
         for one in figures.money
@@ -50,6 +57,14 @@ def make_total(figures: Amounts) -> Total:
     )
 
 
+def _of_lines(price: Money, quantity: Money, figures: Amounts) -> Total:
+    """Take a price that is the line's already."""
+    text = f"{price.name} is the line's: it grows with {quantity.name} for the same goods"
+    others = tuple(one for one in figures.money if one is not price)
+    name = price.name
+    return Total(name, text, "medium", (name,), line_amount=name, money=others)
+
+
 def _ask_extra(expression: str, one: Money, figures: Amounts) -> Total:
     if one.role == "tax":
         question = Question(
@@ -73,6 +88,9 @@ def _of_prices(price: Money, figures: Amounts) -> Total:
     others = [one for one in figures.money if one.role == "" and not one.column.is_whole]
     if others or price.points < 8:
         return ask_total([(0.0, one) for one in [price, *others]], figures, "there is no total")
+    added = [one for one in shared(figures.money, ("shipping", "service")) if any(one.numbers)]
+    if added:
+        return _ask_added(price, added, figures)
     evidence = f"{price.name} is the only amount, and there is no quantity"
     return Total(
         price.name,
@@ -82,6 +100,15 @@ def _of_prices(price: Money, figures: Amounts) -> Total:
         line_amount=price.name,
         money=tuple(figures.money),
     )
+
+
+def _ask_added(price: Money, added: list[Money], figures: Amounts) -> Total:
+    """Ask whether what stands beside the only price was paid too."""
+    every = " + ".join(written(one.name) for one in [price, *added])
+    options = (Option(every, "all was paid to the shop"), Option(price.name, "the goods alone"))
+    text = f"There is no total. Does {added[0].name} count as well as {price.name}?"
+    question = Question("total", text, options, free=True)
+    return Total(question=question, evidence="there is no total", money=tuple(figures.money))
 
 
 def _unnamed(figures: Amounts) -> Total:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _MONEY = r"(?:[A-Z]{0,3}[$]|[€£¥₹¢]|[A-Z]{3}|kr|zł|Kč|Ft|lei|Rs|Fr)\.?"
+_SYMBOL = re.compile(r"[$€£¥₹]")
 _SPACE = r"[ \u00a0\u202f\u2007\u2009]"
 _SHAPE = re.compile(
     rf"[(]?{_SPACE}*[-+−]?{_SPACE}*(?:{_MONEY})?{_SPACE}*[-+−]?"
@@ -131,7 +132,8 @@ def _conclude(
     if decimal:
         other = "," if decimal == "." else "."
         if not mark and ambiguous[other]:
-            odd = next((value for value in always if other in value), "")
+            # No price is written with three decimals always: "$ 40,000" is forty thousand.
+            odd = next((one for one in always if other in one and not _SYMBOL.search(one)), "")
             if odd:
                 text = f'beside "{seen}" there are values such as "{odd}", all with three digits behind the mark'
                 return Marks(decimal, other, certain=False, evidence=text, doubt=text)

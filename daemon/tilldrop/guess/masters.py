@@ -21,6 +21,7 @@ _FILE_NAMES = {
     "shoppers": r"customer|client|kunde|member|shopper|cliente|klant|loyalty",
     "locations": r"store|shop|outlet|branch|location|filiale|magasin|tienda|negozi|loja|winkel",
 }
+_PLAIN_DATE = 9  # "Date" alone; a master has dates of something
 _HANDLE = re.compile(r"^(?:handle|code|id|no|nr|ref|reference|number|key)$")
 # target -> what its column's name must be (role or pattern), in order of preference.
 _TARGETS: dict[str, dict[str, str]] = {
@@ -66,8 +67,13 @@ def find_table(sample: Sample, columns: tuple[Column, ...]) -> tuple[str, Column
         column.dates and column.strength("date") >= 8 and not column.says("other-date", least=9)
         for column in columns
     )
+    plainly = any(
+        column.dates and column.is_full and column.strength("date") >= _PLAIN_DATE
+        for column in columns
+        if not column.says("other-date", least=9)
+    )
     quantity = any(column.strength("quantity") >= 10 for column in columns)
-    if sale_id or (dated and quantity):
+    if sale_id or plainly or (dated and quantity):
         return None
     amount = any(column.is_number and column.strength("total") >= 7 for column in columns)
     if dated and amount:

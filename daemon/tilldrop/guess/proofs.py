@@ -17,6 +17,7 @@ Numbers = list[float | None]
 
 MOST_ROWS = 3000
 ENOUGH = 0.97
+_MOST_TAXED = 1000
 _RATES = (
     *(2.1, 2.5, 2.6, 3, 3.8, 4, 4.8, 5, 5.5, 6, 6.25, 6.5, 6.625, 7, 7.25, 7.5, 7.7, 8, 8.1, 8.25),
     *(8.5, 8.75, 8.875, 9, 9.25, 9.5, 10, 10.25, 12, 13, 13.5, 14, 14.975, 15, 16, 17, 18, 19, 20),
@@ -210,7 +211,8 @@ def tax_within(amounts: Numbers, taxes: Numbers) -> str:
         for a, t in zip(amounts, taxes, strict=True)
         if a and t is not None and a * t >= 0
     ]
-    taxed = [(a, t) for a, t in pairs if t > 0.02 and a > 0.2][:MOST_ROWS]
+    taxed = [(a, t) for a, t in pairs if t > 0.02 and a > 0.2]
+    taxed = taxed[:: 1 + len(taxed) // _MOST_TAXED]
     if len(taxed) < 3:
         return ""
     on_top = _explained(taxed, lambda a, rate: a * rate)
@@ -240,6 +242,23 @@ def _explained(taxed: list[tuple[float, float]], tax_of: object) -> float:
         if not left:
             break
     return 1 - len(left) / len(taxed)
+
+
+def is_of_line(prices: Numbers, quantities: Numbers, labels: list[str]) -> bool:
+    """Tell whether a price is a line's, not a piece's: twice as much where two are bought."""
+    single: dict[str, set[float]] = {}
+    for label, price, quantity in zip(labels, prices, quantities, strict=False):
+        if label and price and quantity == 1:
+            single.setdefault(label, set()).add(round(price, 4))
+    lines = pieces = 0
+    for label, price, quantity in zip(labels, prices, quantities, strict=False):
+        if not price or not quantity or quantity < 2 or not 0 < len(single.get(label, ())) <= 5:
+            continue
+        of_piece = any(abs(one - price) <= 0.0051 for one in single[label])
+        of_line = any(abs(one * quantity - price) <= 0.0051 * quantity for one in single[label])
+        pieces += of_piece and not of_line
+        lines += of_line and not of_piece
+    return lines >= 5 and lines >= 9 * pieces
 
 
 def is_running(balance: Numbers, amount: Numbers) -> bool:

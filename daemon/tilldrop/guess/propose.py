@@ -180,7 +180,8 @@ def _pattern(name: str, *, alone: bool) -> str:
     stem, dot, suffix = name.rpartition(".")
     stem = stem if dot else suffix
     end = f".{suffix}" if dot else ""
-    general = re.sub(r"[\[\]*?]", "?", re.sub(r"\d+(?:[-_. ]?\d+)*", "*", stem))
+    plain = re.sub(r"[\[\]*?]", "?", stem)  # what a pattern would read otherwise
+    general = re.sub(r"\d+(?:[-_. ]?\d+)*", "*", plain)
     if not re.search(r"[^\W\d_]", general):
         general = "*" if alone else stem
     elif "*" not in general:

@@ -110,6 +110,7 @@ class Sample:
     """What was read of one file. whole: nothing of it was left out.
 
     ragged: count of fields -> records that have so many, where that is not the header's count.
+    echoes: "names" and "nothing", if some rows repeat the column names or hold no cell.
     left_out: lines that are no records (totals and the like); skip: the pattern that leaves them
     out, or footer: how many lines at the end.
     """
@@ -130,6 +131,7 @@ class Sample:
     footer: int = 0
     sheet: str = ""
     packed: str = ""
+    echoes: frozenset[str] = frozenset()
 
     @property
     def header(self) -> tuple[str, ...]:
@@ -146,25 +148,14 @@ def take_sample(path: Path) -> Sample:
     dialect = find_dialect(text)
     rows = list(records(text, dialect, MAX_ROWS))
     body = [row for row in rows if row.line > dialect.header_line]
-    width = len(dialect.header)
-    while (
-        width
-        and not dialect.header[width - 1]
-        and all(len(row.cells) < width or not row.cells[width - 1].strip() for row in body)
-    ):
-        width -= 1
+    width = _width(dialect, body)
+    body, echoes = _without_echoes(dialect, body)
     body, left_out, skip, footer = _without_summaries(text, dialect, body)
     if not body:
         raise SampleUnreadable(f"{path.name} holds no records, only names or lines of text")
     size = len(raw)
     whole = len(rows) < MAX_ROWS and size < MAX_BYTES
-    lengths = Counter(len(row.cells) for row in body)
-    usual = {width, len(dialect.header)}
-    ragged = Counter({size: count for size, count in lengths.items() if size not in usual})
-    longer = tuple(
-        tuple(map(bare, row.cells)) for row in body if len(row.cells) > len(dialect.header)
-    )
-    even = [row.cells for row in body if len(row.cells) in usual] or [row.cells for row in body]
+    even, ragged, longer = _even(body, width, len(dialect.header))
     columns, nulls = _columns(dialect.header[:width], even)
     found = _read_numbers(columns)
     return Sample(
@@ -184,7 +175,32 @@ def take_sample(path: Path) -> Sample:
         footer,
         contents.sheet,
         contents.packed,
+        echoes,
     )
+
+
+def _even(
+    body: list[Row], width: int, header: int
+) -> tuple[list[list[str]], Counter[int], tuple[tuple[str, ...], ...]]:
+    """Return the rows that have as many fields as the header, and what the others have."""
+    usual = {width, header}
+    lengths = Counter(len(row.cells) for row in body)
+    ragged = Counter({size: count for size, count in lengths.items() if size not in usual})
+    longer = tuple(tuple(map(bare, row.cells)) for row in body if len(row.cells) > header)
+    even = [row.cells for row in body if len(row.cells) in usual]
+    return even or [row.cells for row in body], ragged, longer
+
+
+def _width(dialect: Dialect, body: list[Row]) -> int:
+    """Count the columns without nameless empty ones at the end."""
+    width = len(dialect.header)
+    while (
+        width
+        and not dialect.header[width - 1]
+        and all(len(row.cells) < width or not row.cells[width - 1].strip() for row in body)
+    ):
+        width -= 1
+    return width
 
 
 def _columns(
@@ -288,6 +304,25 @@ def _is_date(column: Column) -> bool:
         or words.says(column.name, "date", "other-date", least=3)
         or (column.name.startswith("#") and len(next(iter(column.seen))) == 8)
     )
+
+
+def _without_echoes(dialect: Dialect, body: list[Row]) -> tuple[list[Row], frozenset[str]]:
+    """Leave out rows that repeat the column names, and rows of nothing but delimiters."""
+    names = [name.strip() for name in dialect.header]
+    kept, echoes = [], set()
+    for row in body:
+        first = row.cells[0].strip()
+        if first and first != names[0]:
+            kept.append(row)
+            continue
+        cells = [cell.strip() for cell in row.cells]
+        if dialect.header_line and cells == names:
+            echoes.add("names")
+        elif not any(cells) and len(cells) == len(names) > 1:
+            echoes.add("nothing")
+        else:
+            kept.append(row)
+    return kept, frozenset(echoes)
 
 
 def _without_summaries(

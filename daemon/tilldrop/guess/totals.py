@@ -6,6 +6,7 @@ tax is not taken for one with it; where two amounts are as likely, it asks.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tilldrop.guess import proofs
@@ -38,11 +39,21 @@ def find_total(columns: tuple[Column, ...], groups: list[list[int]], answers: An
         some,
         bool(several),
         answers,
+        _labels(columns),
     )
     given = answers.take("total")
     if given is not None:
         return _answered(given, columns, figures)
     return _chosen(_without_running(figures))
+
+
+def _labels(columns: tuple[Column, ...]) -> list[str]:
+    """Return what was sold, by row."""
+    for role in ("sku", "product", "description"):
+        for column in columns:
+            if column.strength(role) >= 6 and column.is_full and len(column.seen) < column.filled:
+                return column.cells
+    return []
 
 
 def _answered(given: str, columns: tuple[Column, ...], figures: Amounts) -> Total:
@@ -74,9 +85,7 @@ def _without_running(figures: Amounts) -> Amounts:
             if other is not one and proofs.is_running(numbers, other.numbers[: proofs.MOST_ROWS]):
                 running.add(one.name)
     kept = [one for one in figures.money if one.name not in running]
-    return Amounts(
-        kept, figures.rows, figures.heads, figures.groups, figures.grouped, figures.answers
-    )
+    return replace(figures, money=kept)
 
 
 def _chosen(figures: Amounts) -> Total:
@@ -192,12 +201,22 @@ def _of_amounts(finals: list[Money], figures: Amounts) -> Total:
     weak = weak or _may_count(best, figures, related, multiplied)
     if best.role == "paid" or weak or _rival(ranked, rows):
         return ask_total(ranked, figures, evidence)
-    untaxed = settle_tax(best, figures, rows, related, multiplied)
-    if untaxed:
-        return untaxed
-    undiscounted = settle_discount(best, figures, related, multiplied)
-    if undiscounted:
-        return undiscounted
+    settled = settle_tax(best, figures, rows, related, multiplied) or settle_discount(
+        best, figures, related, multiplied
+    )
+    if settled:
+        return settled
+    return _taken(best, figures, evidence, related, multiplied)
+
+
+def _taken(
+    best: Money,
+    figures: Amounts,
+    evidence: str,
+    related: list[Relation],
+    multiplied: list[Product],
+) -> Total:
+    """Take an amount that nothing is to be added to or taken off."""
     whole = ask_cents(best)
     if whole and figures.answers.take("cents") is None:
         return Total(question=whole, evidence=evidence, money=tuple(figures.money))

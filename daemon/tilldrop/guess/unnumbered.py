@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from tilldrop.guess.work import Build
 
 
+_FEWEST = 5
+_SELDOM = 0.1
 _TELLING = ("shopper", "register", "operator", "description", "total", "product")
 
 
@@ -23,49 +25,61 @@ def write_numbered(made: Build) -> None:
     """Write an id made of several columns, or ask for one."""
     draft = made.draft
     answer = made.answers.take("id")
+    question = _summed_up(made) or _grouped(made) if answer is None else None
+    if question is None and answer != "rows":
+        question = _of_one_time(made)
+    if question is not None:
+        draft.ask(question)
+        return
     parts = parts_of(made)
-    summary = next((column for column in made.columns if column.says("sales-count", least=9)), None)
-    if summary is not None and answer is None:
-        text = (
-            f"{summary.name} says that a row sums several sales up. Single sales are needed;"
-            " is each row to be booked as one sale all the same?"
-        )
-        draft.ask(Question("id", text, (Option("rows", "yes, a row is booked as one"),), free=True))
-        return
-    grouping = _unsaid_groups(made) if answer is None else []
-    if grouping:
-        several = tuple(
-            Option(name, f"rows with the same {name} are one sale") for name in grouping[:4]
-        )
-        text = "No column is named as the sale's number, but some could be it. Which?"
-        draft.ask(
-            Question("id", text, (*several, Option("rows", "none: each row is a sale")), free=True)
-        )
-        return
-    repeats = _same_marks(made)
-    if answer != "rows" and is_itemised(made.columns) and repeats > 0.1:
-        text = "No column numbers the sales. What is one sale?"
-        options = (
-            Option("rows", "each row"),
-            Option(
-                "time", f"rows with the same {', '.join(parts_of(made, ('register', 'shopper')))}"
-            ),
-        )
-        draft.ask(Question("id", text, options, free=True))
-        return
     if len(parts) < 2:
-        draft.ask(
-            Question(
-                "id",
-                "Nothing tells one sale from another. Which columns do? (with commas)",
-                (),
-                free=True,
-            )
-        )
+        text = "Nothing tells one sale from another. Which columns do? (with commas)"
+        draft.ask(Question("id", text, (), free=True))
         return
     evidence = f"no column numbers the sales, so each row is one, known by {', '.join(parts)}"
     source = {"join": parts, "with": "/", "number_repeats": True}
     draft.put("transaction_id", source, evidence, "high" if answer == "rows" else "medium")
+
+
+def _summed_up(made: Build) -> Question | None:
+    """Ask where rows seem to sum sales up."""
+    summary = next((column for column in made.columns if column.says("sales-count", least=9)), None)
+    if summary is not None:
+        why = f"{summary.name} says that a row sums several sales up"
+    elif _are_days(made):
+        why = "No column numbers the sales, and each location and day has one row, as sums of days have"
+    else:
+        return None
+    text = f"{why}. Single sales are needed; is each row to be booked as one sale all the same?"
+    return Question("id", text, (Option("rows", "yes, a row is booked as one"),), free=True)
+
+
+def _grouped(made: Build) -> Question | None:
+    """Ask where a column that nothing names so could number sales."""
+    names = _unsaid_groups(made)[:4]
+    if not names:
+        return None
+    several = tuple(Option(name, f"rows with the same {name} are one sale") for name in names)
+    text = "No column is named as the sale's number, but some could be it. Which?"
+    return Question("id", text, (*several, Option("rows", "none: each row is a sale")), free=True)
+
+
+def _of_one_time(made: Build) -> Question | None:
+    """Ask where rows of goods bear the same time, so may be lines of one sale."""
+    if not is_itemised(made.columns) or _same_marks(made) <= _SELDOM:
+        return None
+    shared = ", ".join(parts_of(made, ("register", "shopper")))
+    options = (Option("rows", "each row"), Option("time", f"rows with the same {shared}"))
+    return Question("id", "No column numbers the sales. What is one sale?", options, free=True)
+
+
+def _are_days(made: Build) -> bool:
+    """Tell whether there is one row for each location and day."""
+    when, place = made.when, made.place.column
+    if when.has_time or when.column is None or made.rows < _FEWEST or is_itemised(made.columns):
+        return False
+    cells = place.cells if place is not None else [""] * made.rows
+    return len(set(zip(when.day, cells, strict=True))) == made.rows
 
 
 def _unsaid_groups(made: Build) -> list[str]:

@@ -7,7 +7,7 @@ vocabulary. Never looks at a value.
 
 from __future__ import annotations
 
-_NUMBER = r"(?:id|ids|no|nos|nr|num|number|nummer|numero|n|ref|reference|referenz|code|key|#|uuid|guid|cod|codigo|codice|kennung)"
+_NUMBER = r"(?:id|ids|no|nos|nr|nro|num|number|nummer|numero|n|ref|reference|referenz|code|key|#|uuid|guid|cod|codigo|codice|kennung)"
 _SALE = (
     r"(?:transaction|transactions|trans|trx|txn|tran|receipt|sale|sales|order|invoice|ticket|bill|check"
     r"|cheque|chk|basket|cart|purchase|payment|voucher|doc|document|bon|beleg|rechnung|rechnungs"
@@ -37,12 +37,12 @@ _MONEY = (
 ROLES: dict[str, tuple[tuple[str, int], ...]] = {
     "transaction": (
         (rf"\b{_SALE} {_NUMBER}\b", 10),
-        (rf"\b(?:id|no|nr|num|number|numero|n|n o|ref|reference|codigo|cod|codice) (?:de |do |da |del |della |di |du |der |des )?(?:la |l |el )?{_SALE}\b", 10),
+        (rf"\b(?:id|no|nr|nro|num|number|numero|n|n o|ref|reference|codigo|cod|codice) (?:de |do |da |del |della |di |du |der |des )?(?:la |l |el )?{_SALE}\b", 10),
         (rf"^{_SALE}(?:id|no|nr|num|number|nummer|code|ref|key)$", 10),
         (rf"^{_SALE}s?(?:id|nr|no|num|number|nummer)\b", 9),
         (r"^(?:bonnr|belegnr|bon nr|rgnr|re nr|rech nr|auftragsnr|kassenbonnr|zbon)", 9),
         (rf"^{_SALE}$", 7),
-        (r"^(?:id|number|nummer|numero|nr|no|ref|reference|referenz|name|key|uuid|guid|identifier)$", 4),
+        (r"^(?:id|number|nummer|numero|nr|nro|num|no|ref|reference|referenz|name|key|uuid|guid|identifier)$", 4),
         (rf"\b{_SALE} (?:name|identifier|hash|uid)\b", 6),
     ),
     "line": (
@@ -95,7 +95,7 @@ ROLES: dict[str, tuple[tuple[str, int], ...]] = {
         (r"\b(?:grand|order|transaction|receipt|invoice|ticket|bill|check|basket)s? ?(?:total )?(?:amount|value|amt|sum)\b", 9),
         (r"\btotal (?:amount|collected|price|incl|inc|due|value|sales|sale|brutto|gross|with tax|ttc|general|factura|venta|ticket|a pagar|da pagare|documento|with vat|after tax|charged|order|ticket)\b", 9),
         (r"^(?:total|totale|totaal|totaux|gesamt|gesamtbetrag|gesamtsumme|endbetrag|endsumme|rechnungsbetrag|bonsumme|belegsumme|totaalbedrag|brutto|bruttobetrag|bruttosumme|bruttoumsatz|total ttc|ttc|montant ttc|importe total|totale documento|valor total|gross|gross amount|gross sales|gross total|zahlbetrag|summe brutto|summe|somma|suma|montant total|totale scontrino|total eur|total incl|net a payer|net à payer|totaal incl|totaal incl btw|bedrag incl|bedrag incl btw|kassabon bedrag|bonbedrag|total com iva|total con iva|totale ivato|totale ivato)\b", 9),
-        (r"^(?:amount|betrag|montant|importe|importo|bedrag|valor|umsatz|omzet|value|sales|revenue|turnover|sale amount|sales amount|verkaufsbetrag|ca ttc|wert|venta|ventas|vendite|vendas|dollar value|spend|total spend)\b", 7),
+        (r"^(?:amount|betrag|montant|importe|importo|bedrag|valor|umsatz|omzet|value|sales|revenue|turnover|sale|sale amount|sales amount|basket value|verkaufsbetrag|ca ttc|wert|venta|ventas|vendite|vendas|dollar value|spend|total spend)\b", 7),
         (r"\b(?:total|gesamt|totale|totaal|montant|importe|importo|bedrag|betrag|brutto|amount|revenue|umsatz|ttc)\b|(?:betrag|summe|bedrag|umsatz)$", 5),
     ),
     "line-amount": (
@@ -104,7 +104,7 @@ ROLES: dict[str, tuple[tuple[str, int], ...]] = {
         (r"^sales$", 6),
     ),
     "quantity": (
-        (r"^(?:quantity|qty|quant|menge|anzahl|stuck|stueck|stk|quantite|qte|cantidad|cant|quantita|qta|quantidade|qtd|qtde|aantal|units|pieces|pcs|item count|count|units sold|verkaufte menge)$", 10),
+        (r"^(?:quantity|qty|quant|menge|anzahl|stuck|stueck|stk|quantite|qte|cantidad|cant|quantita|qta|quantidade|qtd|qtde|aantal|units|pieces|pcs|item count|count|(?:units|items|pieces|bottles|boxes|cases|packs|tickets) sold|verkaufte menge)$", 10),
         (r"\b(?:quantity|qty|menge|anzahl|quantite|cantidad|quantita|quantidade|aantal|units|number of)\b", 7),
         (r"(?:menge|anzahl|aantal|qty|quantity)$", 7),
     ),
@@ -112,6 +112,7 @@ ROLES: dict[str, tuple[tuple[str, int], ...]] = {
         (r"\b(?:unit|item|single|retail|each|per unit|list|selling|sell|lineitem|line item) ?(?:price|cost|amount)\b", 10),
         (r"^(?:unitprice|einzelpreis|stuckpreis|stueckpreis|e preis|ep|prix unitaire|pu|p u|prix unit|pu ttc|pu ht|precio unitario|precio unit|precio ud|prezzo unitario|preco unitario|valor unitario|stukprijs|eenheidsprijs|prijs per stuk|verkaufspreis|vk preis|vkpreis|vk|price each|rate)\b", 10),
         (r"^(?:price|preis|prix|precio|prezzo|preco|prijs|tarif|tarifa)$", 8),
+        (r"\b(?:sale|sales) price\b", 9),
         (r"\b(?:price|preis|prix|precio|prezzo|preco|prijs)\b|(?:preis|prijs)$", 5),
     ),
     "net": (

@@ -52,7 +52,12 @@ def find_when(sample: Sample, answer: str | None, named: str | None, today: date
         when = _read(column, found, sample, answer, today)
         when.source, when.question = None, question
         return when
-    return _read(column, found, sample, answer, today)
+    when = _read(column, found, sample, answer, today)
+    if named is None and _points(column) < 0:
+        text = f"{column.name} is the only date, and by its name not the sale's. Is it to count as such?"
+        option = Option(column.name, "yes")
+        when.source, when.question = None, Question("date", text, (option,), free=True)
+    return when
 
 
 def _ordered(columns: tuple[Column, ...], rows: int, named: str | None) -> list[Column]:
@@ -84,7 +89,7 @@ def _ordered(columns: tuple[Column, ...], rows: int, named: str | None) -> list[
 
 def _points(column: Column) -> int:
     points = column.strength("date")
-    return points - 8 if column.says("other-date", least=9) else points
+    return points - 11 if column.says("other-date", least=9) else points
 
 
 def _read(column: Column, found: Dates, sample: Sample, answer: str | None, today: date) -> When:
@@ -110,6 +115,19 @@ def _read(column: Column, found: Dates, sample: Sample, answer: str | None, toda
     if not order.order:
         when.source, when.question = None, _order_question(column, found, cells)
         return when
+    when.source = _source(when, column, found, written, hours, sample)
+    return when
+
+
+def _source(
+    when: When,
+    column: Column,
+    found: Dates,
+    written: tuple[str, ...],
+    hours: list[Column] | None,
+    sample: Sample,
+) -> dict[str, object]:
+    """Write date, time and zone as a feed has them."""
     source: dict[str, object] = {
         "date": next(iter(when.columns), column.name)
         if when.columns and not when.padded
@@ -132,8 +150,7 @@ def _read(column: Column, found: Dates, sample: Sample, answer: str | None, toda
     if zone is not None and not found.has_offset:
         source["zone"] = {"column": zone.name}
         when.zone = zone.name
-    when.source = source
-    return when
+    return source
 
 
 def _order(

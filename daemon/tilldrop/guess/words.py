@@ -40,6 +40,8 @@ VOID = frozenset(
         "reversed",
         "storniert",
         "abgebrochen",
+        "abbruch",
+        "belegabbruch",
         "schulung",
         "training",
         "geloscht",
@@ -141,7 +143,9 @@ REFUND = frozenset(
     ]
 )
 # Which of these a storno is, the amounts must tell.
-STORNO = frozenset(["storno", "stornierung", "reversal", "annulation", "anulacion", "annullamento"])
+STORNO = frozenset(
+    ["storno", "belegstorno", "stornierung", "reversal", "annulation", "anulacion", "annullamento"]
+)
 SALE = frozenset(
     [
         "sale",
