@@ -10,7 +10,8 @@ Grammar, as written in `config/customers/NAME.toml`:
     [[feeds]]
     name = "sales"                    # unique within the customer; letters, digits, - and _
     files = "sales*.csv"              # one pattern or several; * ? [..]; case is ignored;
-                                      # "transactions/*.csv" makes a folder in the view
+                                      # "transactions/*.csv" makes a folder in the view,
+                                      # "*/CheckDetails.csv" takes one per day or shop
     preset = "shopify-orders"         # begin with a shipped mapping; keys given here win
     table = "transactions"            # or products, shoppers, stock_levels, locations
     rows = "per-transaction"          # or "per-line", "per-payment", "mixed": the records of one

@@ -6,7 +6,9 @@ silence. Never writes a file: the feeds are TOML text for an operator to look at
 
 from __future__ import annotations
 
+import codecs
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +33,7 @@ from tilldrop.mapping_document import (
     sheet_tables,
 )
 from tilldrop.mapping_toml import read_feed
+from tilldrop.mapping_toml_reading import ENCODINGS
 from tilldrop.mapping_words import FILES
 from tilldrop.rows import CHILDREN
 from tilldrop.toml_table import nearest, show
@@ -168,7 +171,10 @@ def _files(sheet: _Sheet, complaints: list[Complaint]) -> Iterator[_Draft]:
         draft = _Draft(table, raw, {"": f"{FILES_SHEET}!A{number}"})
         for column, key in FILE_COLUMNS.items():
             if column in cells and key:
-                _set(draft, key, _chosen(key, cells[column]), sheet.cell(number, column))
+                value, complaint = _chosen(key, cells[column])
+                _set(draft, key, value, sheet.cell(number, column))
+                if complaint:
+                    complaints.append(Complaint(sheet.cell(number, column), complaint))
         if "Remarks" in cells:
             draft.remarks.append(cells["Remarks"])
         if table != "transactions":
@@ -176,15 +182,32 @@ def _files(sheet: _Sheet, complaints: list[Complaint]) -> Iterator[_Draft]:
         yield draft
 
 
-def _chosen(key: str, text: str) -> object:
-    """Return what a word of the document is in the mapping; other words as they are."""
+def _chosen(key: str, text: str) -> tuple[object, str]:
+    """Return what a word of the document is in the mapping, and a complaint or ""."""
     if key == "files":
         names = [part.strip() for part in re.split(r"[;\n]", text) if part.strip()]
-        return names if len(names) > 1 else text
+        return (names if len(names) > 1 else text), ""
     if key == "read.header_line" and text.isdecimal():
-        return int(text)
-    words = {word.casefold(): value for word, value in CHOICES.get(key, {}).items()}
-    return words.get(text.casefold(), text)
+        return int(text), ""
+    choices = CHOICES.get(key, {})
+    words = {word.casefold(): value for word, value in choices.items()}
+    if text.casefold() in words:
+        return words[text.casefold()], ""
+    if key == "read.encoding":
+        return _encoding(text), ""
+    if text in words.values() or not choices or (key == "read.delimiter" and len(text) == 1):
+        return text, ""
+    hint = nearest(text, tuple(choices))
+    first = next(iter(choices.values()))  # so that it is complained of once
+    return first, f"found {show(text)}; expected one of {', '.join(choices)}{hint}"
+
+
+def _encoding(text: str) -> str:
+    """Return what we call an encoding that Python knows by another name; others as they are."""
+    with suppress(LookupError):
+        meant = codecs.lookup(text).name
+        return next((one for one in ENCODINGS if codecs.lookup(one).name == meant), text)
+    return text
 
 
 def _fill(

@@ -69,7 +69,7 @@ NEXT_BY_REASON: dict[str, str] = {
     "header-missing": "Export with column names, as agreed, and send the file again.",
     "header-lacks": (
         "Add the missing columns to your export and send the file again. If your system now"
-        " calls them by other names, tell the operator."
+        " calls them by other names or writes its files in another way, tell the operator."
     ),
     "header-repeats": "Remove or rename the repeated column and send the file again.",
     "name-lacks-value": "Send the file again under a name of the agreed form.",
@@ -100,7 +100,10 @@ NEXT_BY_REASON: dict[str, str] = {
         "Card verification codes must never be stored or sent: have them removed from your system"
         " at once. Nothing of this file was booked, and its bytes were deleted here."
     ),
-    "unpack-failed": "The archive was probably damaged on its way. Make it anew and send it again.",
+    "unpack-failed": (
+        "Make it anew and send it again: it was probably damaged on its way. An archive may"
+        " hold files only, no other archives, and have no password."
+    ),
     "unpacked-too-large": "Send the content in several smaller files.",
     "member-missing": "Look whether the right files are in the archive, and send it again.",
     "members-differ": (

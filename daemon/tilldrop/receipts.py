@@ -122,26 +122,33 @@ def _counted(report: Report) -> Iterator[str]:
     if report.outcome != "imported":
         yield _labelled(f"{noun} booked", "none")
         return
-    yield from _booked(noun, counts)
+    yield from _booked(noun, counts, has_parts=bool(report.child_rows))
     for table, label in words.CHILDREN.items():
         if number := report.child_rows.get(table, 0):
             yield _labelled(label, f"{number:,}")
-    if report.table == "transactions":
+    if report.table == "transactions" and _has_amounts(report):
         yield from _amounts(report)
 
 
-def _booked(noun: str, counts: Counts) -> Iterator[str]:
+def _booked(noun: str, counts: Counts, *, has_parts: bool) -> Iterator[str]:
+    # A transaction of which only lines, payments or taxes changed counts as unchanged.
+    as_before = " (already booked like this" + (", lines and payments apart)" if has_parts else ")")
     yield _labelled(noun, f"{counts.transactions:,}")
     for label, number, note in (
         ("  booked new", counts.inserted, ""),
         ("  booked changed", counts.updated, ""),
-        ("  unchanged", counts.unchanged, " (already booked like this)"),
+        ("  unchanged", counts.unchanged, as_before),
         ("  not booked", counts.superseded, " (older than what we have)"),
         ("  gone", counts.gone, " (not in this file any more, which is complete)"),
         ("  taken away", counts.removed, " (booked before, when the file was read otherwise)"),
     ):
         if number:
             yield _labelled(label, f"{number:,}{note}")
+
+
+def _has_amounts(report: Report) -> bool:
+    """Say whether there is a total; a feed that fills only a part of transactions has none."""
+    return report.sold_from is not None or bool(report.total_minor or report.counts.refunds)
 
 
 def _amounts(report: Report) -> Iterator[str]:

@@ -25,6 +25,16 @@ def place(tmp_path: Path) -> Place:
     return Place.make(tmp_path)
 
 
+def workbook(text: str) -> bytes:
+    made = BytesIO()
+    book = xlsxwriter.Workbook(made)
+    sheet = book.add_worksheet()
+    for row, line in enumerate(text.splitlines()):
+        sheet.write_row(row, 0, line.split(","))
+    book.close()
+    return made.getvalue()
+
+
 def everything(place: Place) -> str:
     """All that is stored in data.db, as text."""
     tables = [name for (name,) in place.read("SELECT name FROM sqlite_master WHERE type = 'table'")]
@@ -99,13 +109,7 @@ def test_packed_file_is_kept_unpacked_and_masked(place: Place) -> None:
 
 
 def test_workbook_with_cards_is_refused_also_where_others_are_masked(place: Place) -> None:
-    made = BytesIO()
-    book = xlsxwriter.Workbook(made)
-    sheet = book.add_worksheet()
-    for row, line in enumerate(TEXT.splitlines()):
-        sheet.write_row(row, 0, line.split(","))
-    book.close()
-    report = run_job(place.job(made.getvalue(), card_data="mask"))
+    report = run_job(place.job(workbook(TEXT), card_data="mask"))
     assert (report.outcome, report.reason, report.masked_path) == ("rejected", "card-data", "")
     assert VISA not in everything(place)
 
@@ -127,6 +131,44 @@ def test_file_that_no_feed_takes_or_none_can_read_is_screened_too(place: Place) 
     assert run_job(place.job(TEXT, 2, feed=unreadable)).reason == "card-data"
     harmless = run_job(place.job(TEXT.replace(VISA, "17"), 3, feed=None))
     assert (harmless.outcome, harmless.reason) == ("unclaimed", "no-feed")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [gzip.compress(TEXT.encode()), workbook(TEXT), TEXT.encode("utf-16")],
+    ids=["packed", "workbook", "utf-16"],
+)
+def test_file_that_no_feed_takes_is_screened_whatever_it_is_packed_in(
+    place: Place, content: bytes
+) -> None:
+    assert run_job(place.job(content, feed=None)).reason == "card-data"
+    unreadable = replace(FEED, reading=Reading(header_line=9))
+    assert run_job(place.job(content, 2, feed=unreadable)).reason == "card-data"
+
+
+def zipped(members: dict[str, str]) -> bytes:
+    made = BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        for name, text in members.items():
+            archive.writestr(name, text)
+    return made.getvalue()
+
+
+def test_member_of_an_archive_that_the_feed_does_not_take_is_screened_too(place: Place) -> None:
+    sold = f"{HEADER}1,1,2026-01-05 13:08,1.00,cash\n"
+    feed = replace(FEED, reading=Reading(member="sales*.csv"))
+    content = zipped({"sales.csv": sold, "[1] paid.csv": f"Name,Paid by\nAda,{VISA}\n"})
+    report = run_job(place.job(content, feed=feed))
+    assert (report.outcome, report.reason) == ("rejected", "card-data")
+    assert report.faults[0].seen == "line 2 of [1] paid.csv"
+    harmless = zipped({"sales.csv": sold, "paid.csv": "Name,Paid by\nAda,cash\n"})
+    assert run_job(place.job(harmless, 2, feed=feed)).counts.inserted == 1
+
+
+def test_archive_whose_members_differ_is_screened_member_by_member(place: Place) -> None:
+    content = zipped({"a.csv": f"{HEADER}1,1,2026-01-05 13:08,1.00,x\n", "b.csv": f"A\n{VISA}\n"})
+    assert run_job(place.job(content)).reason == "card-data"
+    assert run_job(place.job(content, 2, feed=None)).reason == "card-data"
 
 
 def test_file_sent_again_is_screened_before_it_counts_as_a_duplicate(place: Place) -> None:

@@ -188,7 +188,7 @@ def _find_track(chunks: Iterator[tuple[int, bytes]]) -> Fault | None:
             for found in pattern.finditer(chunk):
                 if is_card(found[1]):
                     line = first_line + chunk.count(b"\n", 0, found.start())
-                    return Fault("card-track-data", line, f"line {line}", f"line {line}")
+                    return Fault("card-track-data", line, "the line", f"line {line}")
     return None
 
 

@@ -7,14 +7,20 @@ verification codes are refused in every mode. One rule for all: see docs/card-da
 
 from __future__ import annotations
 
+import codecs
+import zipfile
 from collections import Counter
 from dataclasses import dataclass, replace
+from glob import escape
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from tilldrop.importer import card_columns, card_scan
 from tilldrop.importer.card_masking import write_masked
+from tilldrop.importer.cards import mask
 from tilldrop.importer.parts import Limits
+from tilldrop.importer.reading import prepare
 from tilldrop.importer.stage import Clean
 from tilldrop.mapping import Reading
 from tilldrop.rows import Fault
@@ -28,6 +34,9 @@ if TYPE_CHECKING:
 
 _LIKELY_DELIMITERS = ",;\t|"
 _LOOK_BYTES = 64 * 1024
+_MEMBERS_LOOKED_AT = 200  # each is unpacked by itself
+_PARTS_OF_WORKBOOKS = frozenset({"[Content_Types].xml", "mimetype"})
+_UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,22 +68,68 @@ def screen(
     temp_dir: private to the run; a masked copy goes to `job.temp_dir`, as it must outlive the run.
     """
     if isinstance(clean, Fault):
-        return Screened(clean, screen_unclaimed(job, feed))
+        return Screened(clean, screen_unclaimed(job, temp_dir, feed))
     found = _look(clean, clean.reading or feed.reading, feed, job)
     if found.fault is None:
-        return Screened(clean)
+        leaves_out = feed.reading.member and clean.reading is None
+        return Screened(clean, _look_at_members(job, temp_dir, feed) if leaves_out else None)
     if job.card_data != "mask" or found.fault.code != "card-data":
         return Screened(clean, found.fault)
     return _masked(job, feed, clean, found, read, temp_dir) or Screened(clean, found.fault)
 
 
-def screen_unclaimed(job: Job, feed: Feed | None = None) -> Fault | None:
+def screen_unclaimed(job: Job, temp_dir: Path, feed: Feed | None = None) -> Fault | None:
     """Look for card data in a delivery that no feed takes or that cannot be read.
 
-    Looked at are its bytes as they are, if they are text with ASCII digits.
+    It is unpacked and decoded as far as that can be done unasked; else its bytes are looked at as
+    they are. temp_dir: private to the run.
     """
+    clean = _read_unasked(job, temp_dir)
+    if isinstance(clean, Clean):
+        return _look_unasked(clean, feed, job)
     text, delimiter = _as_text(Path(job.path))
+    fault = _look(text, Reading(delimiter=delimiter), feed, job).fault
+    return fault or _look_at_members(job, temp_dir, feed)
+
+
+def _read_unasked(job: Job, temp_dir: Path, member: str = "") -> Clean | Fault:
+    path = Path(job.path)
+    reading = Reading(encoding=_likely_encoding(path), member=member)
+    return prepare(path, reading, temp_dir, job.max_record_bytes, limits=_limits(job))[0]
+
+
+def _look_unasked(clean: Clean, feed: Feed | None, job: Job) -> Fault | None:
+    if clean.reading is not None:
+        return _look(clean, clean.reading, feed, job).fault
+    text, delimiter = _as_text(clean.path)
     return _look(text, Reading(delimiter=delimiter), feed, job).fault
+
+
+def _look_at_members(job: Job, temp_dir: Path, feed: Feed | None) -> Fault | None:
+    """Look at each member of a ZIP by itself, as they may differ or not all be taken."""
+    try:
+        with zipfile.ZipFile(job.path) as archive:
+            names = archive.namelist()
+    except (OSError, ValueError, zipfile.BadZipFile):
+        return None
+    if _PARTS_OF_WORKBOOKS & set(names):
+        return None
+    with TemporaryDirectory(dir=temp_dir) as folder:
+        for name in names[:_MEMBERS_LOOKED_AT]:
+            clean = _read_unasked(job, Path(folder), escape(name))
+            if isinstance(clean, Clean) and (fault := _look_unasked(clean, feed, job)):
+                return replace(fault, seen=f"{fault.seen} of {mask(name)}")
+    return None
+
+
+def _limits(job: Job) -> Limits:
+    return Limits(job.max_unpacked_bytes, job.max_unpack_ratio, job.memory_bytes)
+
+
+def _likely_encoding(path: Path) -> str:
+    """Tell UTF-16 by its mark; all else has its digits as one byte each."""
+    with path.open("rb") as file:
+        return "utf-16" if file.read(2) in _UTF_16_MARKS else "latin-1"
 
 
 def _look(clean: Clean, reading: Reading, feed: Feed | None, job: Job) -> Findings:
@@ -92,8 +147,7 @@ def _masked(
 ) -> Screened | None:
     """Mask, read the copy, and make sure that nothing is left in it."""
     target = Path(job.temp_dir) / f"{job.delivery}.masked"
-    limits = Limits(job.max_unpacked_bytes, job.max_unpack_ratio, job.memory_bytes)
-    if not write_masked(Path(job.path), feed.reading, found.runs, target, limits, temp_dir):
+    if not write_masked(Path(job.path), feed.reading, found.runs, target, _limits(job), temp_dir):
         return None
     again = read(target)
     if isinstance(again, Fault) or again.records != clean.records:

@@ -87,7 +87,9 @@ def explain_encoding(fault: Fault, path: Path, reading: Reading) -> Fault:
     if fault.code != "encoding-wrong" or head.startswith(_PACKED):
         return fault
     seems = _other_encoding(head, reading.encoding)
-    return replace(fault, seen=f"{fault.seen}; it seems to be {seems}") if seems else fault
+    if not seems or seems in fault.seen.casefold():
+        return fault
+    return replace(fault, seen=f"{fault.seen}; it seems to be {seems}")
 
 
 def written_as_utf8(path: Path, encoding: str) -> bool:
@@ -128,7 +130,7 @@ def _difference(
 ) -> str:
     """Show what is missing, both headers, and what it seems to be, if need be by the names."""
     missing = _lost(needed, header)
-    if not seems:
+    if not seems and len(header) > 1:  # else it is no table that we could compare with
         renamed = renamings(missing, header, needed, memory.header if memory else ())
         seems = ", ".join(f"{lost} may now be called {name}" for lost, name in renamed.items())
     told = [
@@ -151,7 +153,8 @@ def _other_delimiter(text: str, reading: Reading, missing: Sequence[str]) -> str
             if delimiter == reading.delimiter:
                 continue
             cells = parse_line(line, replace(reading, delimiter=delimiter)) or []
-            if lost <= {fold(cell) for cell in cells} and len(cells) > 1:
+            found = lost & {fold(cell) for cell in cells}
+            if found and len(found) >= len(lost) / 2 and len(cells) > 1:
                 return f"the file seems to be separated by {called}"
     return ""
 

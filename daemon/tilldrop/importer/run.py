@@ -90,7 +90,7 @@ def _judge(
     draft = Report(job.delivery, job.run, "imported", currency=job.currency)
     path = Path(job.path)
     if job.feed is None:
-        return _unclaimed(job, draft)
+        return _unclaimed(job, draft, temp_dir)
     feed = feed_from_json(job.feed)
 
     def read(file: Path) -> tuple[Clean | Fault, str, int]:
@@ -122,13 +122,13 @@ def _judge(
     return _map(of, draft, clean)
 
 
-def _unclaimed(job: Job, draft: Report) -> Report:
+def _unclaimed(job: Job, draft: Report, temp_dir: Path) -> Report:
     """Report a file that no feed takes; it is hashed and looked through for cards only."""
     path = Path(job.path)
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     draft = replace(draft, sha256=sha256, size_bytes=path.stat().st_size)
-    if (fault := screen_unclaimed(job)) is not None:
+    if (fault := screen_unclaimed(job, temp_dir)) is not None:
         return _refused(draft, "rejected", fault)
     return _refused(draft, "unclaimed", Fault("no-feed", seen=job.name))
 

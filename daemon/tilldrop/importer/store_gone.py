@@ -51,6 +51,7 @@ FORGET_CLAIMS = (
 COUNT_GONE = (
     "SELECT count(*) FROM {table} AS t WHERE t.customer = {customer} AND t.gone_in = {delivery}"
 )
+COUNT_ALL_GONE = "SELECT count(*) FROM {table} WHERE customer = {customer} AND gone_in IS NOT NULL"
 
 
 def claim(scope: Scope, complete: str) -> int:
@@ -69,6 +70,11 @@ def judge_incoming(scope: Scope) -> None:
 def judge_touched(scope: Scope, keys_in: str) -> None:
     """Mark or unmark the rows whose keys a temporary table holds."""
     _judge(scope, f"({{key_of_t}}) IN (SELECT {{key}} FROM temp.{keys_in})")  # noqa: S608
+
+
+def count_gone(scope: Scope) -> int:
+    """Return how many rows of the scope's table are gone."""
+    return scope.number(COUNT_ALL_GONE)
 
 
 def forget_claims(scope: Scope, seqs: str) -> None:

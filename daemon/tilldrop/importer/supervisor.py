@@ -72,7 +72,8 @@ class Supervisor:
     def run(self, job: Job) -> Report:
         """Import one file; blocks until it is done.
 
-        Raises DataBusy, DataFull, WorkerLost (its text says why). Cost: 1 ms beside the work itself.
+        Raises DataBusy, DataFull, WorkerLost (its text says why).
+        Cost: 1 ms beside the work itself.
         """
         report: Report = self._in_thread(self._run, job)
         return report

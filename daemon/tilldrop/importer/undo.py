@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tilldrop.importer.store_gone import forget_claims, judge_touched
+from tilldrop.importer.store_gone import count_gone, forget_claims, judge_touched
 from tilldrop.importer.store_layers import all_tables, set_ids
 from tilldrop.importer.store_replay import STEP_BACK
 from tilldrop.importer.store_restore import has_version, restore
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tilldrop.importer.store import Store
 
 # What became of a row that the delivery stated.
-VERSIONED, FOUND, MADE, UNKNOWN, NEWER = range(5)
+VERSIONED, FOUND, MADE, UNKNOWN, NEWER, CAME_BACK = range(6)
 FIND = (
     "CREATE TEMP TABLE judged AS SELECT {key}, 0 AS mask, CASE WHEN EXISTS ({version})"
     " THEN {versioned} WHEN t.delivery <> {delivery}{children_changed} THEN {found}"
@@ -122,9 +122,9 @@ def undo(
         changed = scope.number(OVERWRITTEN)
         for one in all_tables(scope):
             ways = _take_back(one)
-            restored += ways[VERSIONED]
+            restored += ways[VERSIONED] + ways[CAME_BACK]
             removed += ways[MADE]
-            known += sum(ways.values()) - ways[FOUND]
+            known += sum(ways.values()) - ways[FOUND] - ways[CAME_BACK]
             if ways[UNKNOWN]:
                 kept.append(NO_VERSION.format(count=ways[UNKNOWN], table=one.table))
             if ways[NEWER]:
@@ -142,6 +142,7 @@ def _take_back(scope: Scope) -> dict[int, int]:
     is_parent = scope.table == "transactions"
     sets = ", ".join(map(str, set_ids(scope)))
     key = scope.stated_key("t")
+    were_gone = count_gone(scope)
     names = {"versioned": VERSIONED, "found": FOUND, "made": MADE, "unknown": UNKNOWN}
     scope.execute(ENTER_NOTHING, sets=sets)
     changed = "".join(UNCHANGED_CHILD.replace("{child}", child) for child in CHILDREN)
@@ -166,6 +167,7 @@ def _take_back(scope: Scope) -> dict[int, int]:
     if any(ways.values()):
         _carry_out(scope, sets)
     forget_claims(scope, str(scope.seq))
+    ways[CAME_BACK] = max(0, were_gone - count_gone(scope))
     scope.execute("DROP TABLE temp.judged")
     return ways
 
