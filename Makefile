@@ -8,8 +8,8 @@ QUIETLY := --quiet --quiet --disable-pip-version-check
 
 # What the demo needs beside Python, and what the tests drive the daemon with.
 DEMO_PROGRAMS := sftp ssh-keygen sqlite3
-TEST_PROGRAMS := $(DEMO_PROGRAMS) scp ssh sshpass rclone psftp strace curl lftp openssl \
-	systemd-analyze setpriv unshare mount
+TEST_PROGRAMS := $(DEMO_PROGRAMS) scp ssh sshpass rclone psftp strace curl lftp openssl sslscan \
+	systemd-analyze setpriv unshare mount fail2ban-regex
 BENCH_PROGRAMS := $(DEMO_PROGRAMS) sshd
 
 .PHONY: run test check bench faults clients clean
@@ -32,10 +32,12 @@ bench: .venv/ready-to-test
 	@sh tests/install-programs.sh $(BENCH_PROGRAMS)
 	$(BIN)/python -m tests.bench
 
-# The long kill sweep; `make test` runs a short one.
+# Kills, errors of system calls and faults that last, for FAULTS_SECONDS; `make test` runs short
+# ones. FAULTS_ARGS: a seed to repeat a run; --write puts the figures into docs/promises.md.
+FAULTS_SECONDS ?= 900
 faults: .venv/ready-to-test
 	@sh tests/install-programs.sh $(TEST_PROGRAMS)
-	$(BIN)/python -m tests.faults $(FAULTS_ARGS)
+	$(BIN)/python -m tests.faults $(FAULTS_SECONDS) $(FAULTS_ARGS)
 
 # Every client of docs/clients.md against a real daemon; CLIENTS_ARGS=--write writes its table.
 clients: .venv/ready-for-clients

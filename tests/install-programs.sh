@@ -11,7 +11,8 @@ package_of() {
         psftp) echo putty-tools ;;
         systemd-analyze | systemd-sysusers | systemd-tmpfiles) echo systemd ;;
         setpriv | unshare) echo util-linux ;;
-        mount | openssl | python3-venv | rclone | sshpass | strace | sqlite3 | curl | lftp) echo "$1" ;;
+        fail2ban-regex) echo fail2ban ;;
+        mount | openssl | python3-venv | rclone | sshpass | strace | sqlite3 | curl | lftp | sslscan) echo "$1" ;;
         *) echo "install-programs.sh: no package is known for $1" >&2; exit 64 ;;
     esac
 }

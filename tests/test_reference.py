@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from dataclasses import MISSING, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 import pytest
 
-from tilldrop import config, config_folders, config_ftp
+from tilldrop import config, config_folders, config_ftp, config_guard
 from tilldrop.cli import tilldrop
 from tilldrop.errors import FAULTS, ConfigInvalid, TilldropError
-from tilldrop.mapping_toml import read_feed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,38 +35,12 @@ def table(text: str) -> dict[str, list[str]]:
     return {cells[0].strip().strip("`"): [cell.strip() for cell in cells[1:]] for cells in rows}
 
 
-def known_keys(raw: dict[str, Any], path: str) -> set[str]:
-    """Put a key that nobody knows somewhere into a feed and read which are known there."""
-    inner: Any = raw
-    for part in path.split("."):
-        inner = inner[part] if part else inner
-    inner["zzzz"] = 1
-    complaints: dict[str, str] = {}
-    read_feed(raw, complaints.__setitem__)
-    (said,) = [what for key, what in complaints.items() if key.endswith("zzzz")]
-    return set(said.partition("known are ")[2].split(", "))
-
-
-def a_feed(total: str) -> dict[str, Any]:
-    return tomllib.loads(
-        f"""
-        name = "a"
-        files = "*"
-        read = {{}}
-        [map]
-        location_id = {{ join = ["A", "B"] }}
-        transaction_id = {{ file_name = "(.)" }}
-        sold_at = {{ date = "D", format = "iso" }}
-        total = {total}
-        register_id = {{ const = "1" }}
-        """
-    )
-
-
 SECTIONS = {
     "sftp": config.SftpDoor,
+    "sftp_legacy": config.SftpLegacyDoor,
     "ftp": config_ftp.FtpDoor,
     "limits": config.Limits,
+    "guard": config_guard.GuardSettings,
     "importer": config.ImporterSettings,
     "log": config.LogSettings,
 }
@@ -115,26 +87,6 @@ def test_every_key_of_a_customer_is_listed(tmp_path: Path) -> None:
         config.load(tmp_path)
     known = str(refused.value).partition("known are ")[2].split(", ")
     assert set(table(section("## config/customers/NAME.toml"))) == set(known)
-
-
-@pytest.mark.parametrize(
-    ("heading", "path", "prefix"),
-    [
-        ("### [[feeds]]", "", "feeds."),
-        ("### [feeds.read]", "read", "feeds.read."),
-    ],
-)
-def test_every_key_of_a_feed_is_listed(heading: str, path: str, prefix: str) -> None:
-    known = known_keys(a_feed('"T"'), path)
-    assert set(table(section(heading))) == {prefix + key for key in known}
-
-
-def test_every_target_and_every_key_of_a_source_is_listed() -> None:
-    expected = {f"feeds.map.{target}" for target in known_keys(a_feed('"T"'), "map")}
-    for source in ("location_id", "transaction_id", "sold_at", "total", "register_id"):
-        expected |= known_keys(a_feed('{ expr = "A" }'), f"map.{source}")
-    expected |= known_keys(a_feed('{ column = "A" }'), "map.total")
-    assert set(table(section("### [feeds.map]"))) == expected
 
 
 def test_example_in_the_reference_is_a_customer_without_mistakes(tmp_path: Path) -> None:

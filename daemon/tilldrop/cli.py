@@ -17,14 +17,21 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tilldrop import control, home_files, journal
+from tilldrop.cli_audit import audit_group, note_operator
+from tilldrop.cli_backup import restore_backup, write_backup
 from tilldrop.cli_bulk import import_customers
 from tilldrop.cli_context import PATH, Where, as_json, plural
 from tilldrop.cli_customers import customer
 from tilldrop.cli_deliveries import deliveries, fetch, files, show
+from tilldrop.cli_guard import guard_group
+from tilldrop.cli_guess import guess_mapping
 from tilldrop.cli_guide import write_guide
+from tilldrop.cli_live import go_live, orphans
+from tilldrop.cli_mapping import mapping_group
 from tilldrop.cli_output import write_json, write_pairs
 from tilldrop.cli_refusals import why_refused
-from tilldrop.cli_replay import hold, release, replay
+from tilldrop.cli_removals import remove_customer, shopper_group
+from tilldrop.cli_replay import hold, release, replay, undo
 from tilldrop.cli_service import service_group
 from tilldrop.cli_try import try_file
 from tilldrop.config import default_state
@@ -138,9 +145,19 @@ def reload(where: Where) -> None:
 
 customer.add_command(import_customers)
 customer.add_command(write_guide)
+customer.add_command(remove_customer)
+tilldrop.add_command(shopper_group)
 tilldrop.add_command(why_refused)
+tilldrop.add_command(guess_mapping)
 tilldrop.add_command(service_group)
+tilldrop.add_command(mapping_group)
+tilldrop.add_command(audit_group)
+tilldrop.add_command(write_backup)
+tilldrop.add_command(restore_backup)
+tilldrop.add_command(guard_group)
 for verb in (customer, deliveries, show, files, fetch, try_file, replay, hold, release):
+    tilldrop.add_command(verb)
+for verb in (undo, go_live, orphans):
     tilldrop.add_command(verb)
 
 
@@ -163,6 +180,7 @@ def main() -> None:
     except OSError as refused:
         click.echo(f"tilldrop: {refused.filename or 'system'}: {refused.strerror}", err=True)
         status = EXIT_IO
+    note_operator(sys.argv[1:], int(status or 0))
     sys.exit(status)
 
 
@@ -183,12 +201,22 @@ def _write_status(answer: dict[str, Any]) -> None:
                 (f"folder of {each['customer']}", f"{each['path']}: {each['why'] or 'watched'}")
                 for each in answer["folders"]
             ),
+            *(
+                (f"sandbox of {name}", _sandbox(**each))
+                for name, each in sorted(answer["sandbox"].items())
+            ),
             ("worker", f"process {answer['worker']['pid'] or 'none'}"),
             ("open uploads", answer["open_uploads"]),
             *((state, count) for state, count in answer["deliveries"].items() if count),
             ("last import", last and f"{last['name']} of {last['customer']}: {last['outcome']}"),
         ]
     )
+
+
+def _sandbox(feeds: list[str], live_locations: list[str]) -> str:
+    """Say what of a customer is not live."""
+    live = f"; live: {', '.join(live_locations)}" if live_locations else ""
+    return f"{', '.join(feeds)}{live}"
 
 
 def _complain(refused: TilldropError) -> None:
@@ -217,6 +245,8 @@ def _warnings(config: Config) -> list[str]:
             found.append(f"{name} has neither password nor key, so nobody can log in")
         if not one.feeds:
             found.append(f"{name} has no feed, so every file will be unclaimed")
+        elif one.live_locations and not one.sandboxed:
+            found.append(f"{name} has live_locations, and all of it is live: nothing is in sandbox")
     found += [
         f"{folder.path} is not there or not readable, so no file is taken from it"
         for folder in config.folders

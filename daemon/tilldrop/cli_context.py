@@ -16,7 +16,8 @@ from tilldrop.ledger_reading import LedgerReader
 from tilldrop.toml_table import nearest
 
 if TYPE_CHECKING:
-    from tilldrop.config import Config, Customer
+    from tilldrop.config import Config
+    from tilldrop.config_customers import Customer
 
 PATH = click.Path(path_type=Path)
 

@@ -24,7 +24,8 @@ from tilldrop.secretfiles import PUBLIC_MODE, write_whole
 from tilldrop.zones import CURRENCIES, is_zone, nearest_currency, nearest_zone
 
 if TYPE_CHECKING:
-    from tilldrop.config import Config, Customer
+    from tilldrop.config import Config
+    from tilldrop.config_customers import Customer
 
 # NIST SP 800-63B: the least that an account's only secret may have.
 MIN_PASSWORD_CHARS = 8
@@ -100,7 +101,9 @@ def list_customers(where: Where, as_json: bool) -> None:  # noqa: FBT001
             one["keys"],
             one["zone"],
             one["currency"],
-            ", ".join(one["feeds"]),
+            ", ".join(
+                f"{feed} (sandbox)" if feed in one["sandbox"] else feed for feed in one["feeds"]
+            ),
         )
         for one in found
     ]
@@ -250,6 +253,7 @@ def _described(config: Config, customer: Customer) -> dict[str, Any]:
         "zone": customer.zone,
         "currency": customer.currency,
         "feeds": [feed.name for feed in customer.feeds],
+        "sandbox": list(customer.sandboxed),
     }
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,7 +44,8 @@ def write_guide(where: Where, name: str, folder: Path, host: str | None, port: i
     if not host_keys:
         raise HomeUnusable("there are no host keys yet; the first `tilldrop run` makes them")
     host = host or _host(config)
-    place = guide.place_of(config, host, port or _port(config), host_keys)
+    theirs = replace(config, limits=config.limits_of(customer))
+    place = guide.place_of(theirs, host, port or _port(config), host_keys)
     pub = pub_file(config, name)
     text = guide.markdown(
         customer,

@@ -11,21 +11,20 @@ import ipaddress
 import os
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from tilldrop import config_ftp
+from tilldrop import config_ftp, config_guard, config_limits
+from tilldrop.config_customers import Customer, read_customer
 from tilldrop.config_folders import FolderDoor, read_folders
 from tilldrop.config_ftp import FtpDoor, check_ftp
+from tilldrop.config_guard import GuardSettings, read_guard
 from tilldrop.errors import ConfigInvalid, HomeUnusable
-from tilldrop.mapping_toml import read_feed
 from tilldrop.toml_table import Table, line_of
-from tilldrop.zones import CURRENCIES, is_zone, nearest_currency, nearest_zone
 
 if TYPE_CHECKING:
-    from tilldrop.mapping import Feed
     from tilldrop.toml_table import Complain
 
 MAIN_FILE = Path("config", "tilldrop.toml")
@@ -40,21 +39,14 @@ _A_TEBIBYTE = 1024**4
 # key -> lowest and highest value that makes sense
 RANGES: dict[str, tuple[int, int]] = {
     **config_ftp.RANGES,
+    **config_guard.RANGES,
+    **config_limits.RANGES,
     "sftp.port": (0, 65535),
+    "sftp_legacy.port": (0, 65535),
     "sftp.login_timeout_s": (1, 3600),
     "sftp.idle_timeout_s": (10, _A_DAY_S),
     "sftp.login_attempts": (1, 100),
     "sftp.max_connections": (1, 100_000),
-    "limits.max_file_bytes": (1, _A_TEBIBYTE),
-    "limits.reserve_bytes": (0, 1024 * _A_TEBIBYTE),
-    "limits.max_open_files": (1, 10_000),
-    # A record passes through memory several times over.
-    "limits.max_record_bytes": (1024, 256 * 1024**2),
-    "limits.broken_keep_hours": (1, 10_000),
-    "limits.keep_days": (1, 36_500),
-    "limits.temporary_name_wait_s": (1, 30 * _A_DAY_S),
-    "limits.empty_grace_s": (0, 3600),
-    "limits.stop_grace_s": (0, 3600),
     "importer.timeout_s": (1, _A_DAY_S),
     # DuckDB itself needs some 100 MB before the first row.
     "importer.memory_bytes": (256 * 1024**2, _A_TEBIBYTE),
@@ -85,18 +77,37 @@ class SftpDoor:
 
 
 @dataclass(frozen=True, slots=True)
+class SftpLegacyDoor:
+    """[sftp_legacy]: a second listener, for old tills; what else it needs is [sftp]'s."""
+
+    enabled: bool = False
+    listen: str = "0.0.0.0"  # noqa: S104  a door faces the world
+    port: int = 2223
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
-    """[limits]."""
+    """[limits]. Of these, `config_limits.OwnLimits` may be said for one customer too.
+
+    0 of max_stored_bytes, max_uploads_a_day, max_sessions, bandwidth_bytes_s: no limit.
+    """
 
     max_file_bytes: int = 4 * 1024**3
+    max_stored_bytes: int = 20 * 1024**3  # of one customer, as the three below
+    max_uploads_a_day: int = 100_000
+    max_sessions: int = 100
+    bandwidth_bytes_s: int = 0
     reserve_bytes: int = 512 * 1024**2
     max_open_files: int = 32  # per session
     max_record_bytes: int = 1024**2
     broken_keep_hours: int = 72
     keep_days: int = 90
+    audit_keep_days: int = 400
     temporary_name_wait_s: int = 3600
     empty_grace_s: float = 10.0
     stop_grace_s: int = 20
+    max_unpacked_bytes: int = 4 * 1024**3
+    max_unpack_ratio: int = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +146,16 @@ class Paths:
         return self.state / "data.db"
 
     @property
+    def sandbox(self) -> Path:
+        """The rows of what is in sandbox; made when anything is."""
+        return self.state / "sandbox.db"
+
+    @property
+    def audit(self) -> Path:
+        """Who did what."""
+        return self.state / "audit.db"
+
+    @property
     def run(self) -> Path:
         """Sockets and locks."""
         return self.state / "run"
@@ -148,18 +169,6 @@ class Paths:
     def customers(self) -> Path:
         """One TOML file per customer."""
         return self.home / "config" / "customers"
-
-
-@dataclass(frozen=True, slots=True)
-class Customer:
-    """config/customers/NAME.toml. zone: IANA; currency: ISO 4217."""
-
-    name: str
-    disabled: bool
-    zone: str
-    currency: str
-    finishing_rename: bool
-    feeds: tuple[Feed, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,9 +191,23 @@ class Config:
     customers: dict[str, Customer]
     folders: tuple[FolderDoor, ...] = ()
     ftp: FtpDoor = config_ftp.DEFAULT
+    sftp_legacy: SftpLegacyDoor = SftpLegacyDoor()
+    guard: GuardSettings = config_guard.DEFAULT
+
+    def legacy_door(self) -> SftpDoor:
+        """Return what the door for old tills goes by."""
+        old = self.sftp_legacy
+        return replace(self.sftp, enabled=old.enabled, listen=old.listen, port=old.port)
+
+    def limits_of(self, customer: Customer) -> Limits:
+        """Return the limits that hold for a customer: its own, else those for all."""
+        own = customer.limits.said
+        return replace(self.limits, **own) if own else self.limits
 
 
-_Section = TypeVar("_Section", SftpDoor, FtpDoor, Limits, ImporterSettings, LogSettings)
+_Section = TypeVar(
+    "_Section", SftpDoor, SftpLegacyDoor, FtpDoor, Limits, ImporterSettings, LogSettings
+)
 # Called with a file (relative to the home), a line or 0, a key path or "", and what is wrong.
 _Say = Callable[[Path, int, str, str], None]
 
@@ -254,20 +277,28 @@ def _read_main(home: Path, say: _Say) -> Config:
     sftp = _read_section(table, "sftp", SftpDoor)
     if not _is_address(sftp.listen):
         table.table("sftp").wrong("listen", 'an address such as "0.0.0.0", "::" or "127.0.0.1"')
+    legacy = _read_section(table, "sftp_legacy", SftpLegacyDoor)
+    if not _is_address(legacy.listen):
+        table.table("sftp_legacy").wrong("listen", 'an address such as "0.0.0.0" or "::"')
     ftp = _read_section(table, "ftp", FtpDoor)
     check_ftp(table, ftp, _is_address)
+    limits = _read_section(table, "limits", Limits)
+    if config_limits.is_too_slow(limits.bandwidth_bytes_s):
+        table.table("limits").wrong("bandwidth_bytes_s", config_limits.BANDWIDTH_EXPECTED)
     # Path joins to the right-hand side alone if that is absolute.
     places = Paths(home, home / state)
     own = (places.state, places.keys, home / "config")
     config = Config(
         paths=places,
         sftp=sftp,
-        limits=_read_section(table, "limits", Limits),
+        limits=limits,
         importer=_read_section(table, "importer", ImporterSettings),
         log=_read_section(table, "log", LogSettings),
+        guard=read_guard(table),
         folders=read_folders(table, home, own, lambda name: _is_customer(home, name)),
         customers={},
         ftp=ftp,
+        sftp_legacy=legacy,
     )
     table.end()
     return config
@@ -339,56 +370,7 @@ def _read_customer(home: Path, file: Path, name: str, say: _Say) -> Customer | N
     text, raw = _parse(home, file, say)
     if not text:
         return None
-    table = Table(raw, _complain(say, file, text))
-    table.text("notes", "")
-    zone = _required(table, "zone", 'a zone such as "Europe/Paris"')
-    if zone and not is_zone(zone):
-        table.wrong("zone", 'a zone such as "Europe/Paris"', nearest_zone(zone))
-    currency = _required(table, "currency", 'an ISO 4217 code such as "EUR"')
-    if currency and currency not in CURRENCIES:
-        hint = nearest_currency(currency)
-        table.wrong("currency", 'an ISO 4217 code such as "EUR"', hint)
-    customer = Customer(
-        name=name,
-        disabled=table.flag("disabled", default=False),
-        zone=zone,
-        currency=currency,
-        finishing_rename=table.flag("finishing_rename", default=True),
-        feeds=_read_feeds(table),
-    )
-    table.end()
-    return customer
-
-
-def _required(table: Table, key: str, expected: str) -> str:
-    """Return a text that must be there and hold something."""
-    if not table.has(key):
-        table.missing(key, expected)
-    elif table.value(key) == "":
-        table.wrong(key, expected)
-    return table.text(key, "", expected)
-
-
-def _read_feeds(table: Table) -> tuple[Feed, ...]:
-    """Read [[feeds]]; their names must differ."""
-    value = table.value("feeds")
-    if value is None:
-        return ()
-    if not isinstance(value, list) or not all(isinstance(one, Mapping) for one in value):
-        table.wrong("feeds", "tables that begin with [[feeds]]")
-        return ()
-    feeds = []
-    seen: dict[object, int] = {}
-    for number, raw in enumerate(value, start=1):
-        inner = table.inner(raw, f"feeds.{number}")
-        feed = read_feed(raw, inner.complain)
-        name = raw.get("name")
-        if isinstance(name, str) and seen.setdefault(name.casefold(), number) != number:
-            earlier = seen[name.casefold()]
-            inner.complain("name", f'found "{name}"; expected another, feed {earlier} has it')
-        if feed:
-            feeds.append(feed)
-    return tuple(feeds)
+    return read_customer(Table(raw, _complain(say, file, text)), name)
 
 
 def _complain(say: _Say, file: Path, text: str) -> Complain:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from tilldrop.config import Customer
+    from tilldrop.config_customers import Customer
     from tilldrop.customers import PublicKey
 
 COLUMNS = ("name", "zone", "currency", "key", "key_file", "password_hash", "like")

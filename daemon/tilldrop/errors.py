@@ -34,6 +34,27 @@ class ConfigInvalid(TilldropError):
     exit_code = 78  # EX_CONFIG
 
 
+class DocumentUnreadable(TilldropError):
+    """A mapping document is no workbook, not made from the template, or cannot be written."""
+
+    code = "document-unreadable"
+    exit_code = 65  # EX_DATAERR
+
+
+class AuditBroken(TilldropError):
+    """The audit log was tampered with, or damaged."""
+
+    code = "audit-broken"
+    exit_code = 65  # EX_DATAERR
+
+
+class BackupFailed(TilldropError):
+    """A backup cannot be written or restored, or is not whole."""
+
+    code = "backup-failed"
+    exit_code = 74  # EX_IOERR
+
+
 class HomeUnusable(TilldropError):
     """The home is missing, not a home, or not writable."""
 
@@ -109,6 +130,20 @@ class UsageWrong(TilldropError):
 
     code = "usage-wrong"
     exit_code = 64  # EX_USAGE
+
+
+class SampleUnreadable(TilldropError):
+    """A sample holds no table that `guess` can read."""
+
+    code = "sample-unreadable"
+    exit_code = 65  # EX_DATAERR
+
+
+class AlreadyLive(TilldropError):
+    """What is to go live is live already."""
+
+    code = "already-live"
+    exit_code = 65
 
 
 class ListInvalid(TilldropError):
@@ -321,6 +356,38 @@ class TlsNeeded(TilldropError):
     to_customer = "Data must be protected: use PROT P."
 
 
+class StoredTooMuch(TilldropError):
+    """The customer's stored bytes would pass `limits.max_stored_bytes`."""
+
+    code = "stored-too-much"
+    temporary = True
+    to_customer = "The storage for this account is used up; ask the operator, or send later."
+
+
+class TooManyUploads(TilldropError):
+    """The customer has begun `limits.max_uploads_a_day` uploads today."""
+
+    code = "too-many-uploads"
+    temporary = True
+    to_customer = "Too many uploads today, please go on tomorrow."
+
+
+class TooManySessions(TilldropError):
+    """The customer has `limits.max_sessions` sessions open."""
+
+    code = "too-many-sessions"
+    temporary = True
+    to_customer = "Too many sessions of this account, please close one or come again later."
+
+
+class CustomerBusy(TilldropError):
+    """A customer cannot be removed: it is still configured, uploads, or is imported for."""
+
+    code = "customer-busy"
+    temporary = True
+    exit_code = 75
+
+
 class TooManyOpen(TilldropError):
     """A session holds more open files than `limits.max_open_files`."""
 
@@ -353,6 +420,14 @@ class DataBusy(TilldropError):
     exit_code = 75
 
 
+class DataFull(TilldropError):
+    """The disk of data.db, or that of temporary files, has no room for an import."""
+
+    code = "data-full"
+    temporary = True
+    exit_code = 75
+
+
 # What may be wrong inside a file, or with a file as a whole: code -> what the customer reads.
 # `{field}` and `{seen}` are filled in; `seen` is masked and shortened before it gets here.
 FAULTS: dict[str, str] = {
@@ -371,13 +446,41 @@ FAULTS: dict[str, str] = {
     "quote-stray": "text stands before or after a quoted field: {seen}",
     "record-too-long": "the row is longer than {seen}",
     "transaction-incomplete": "another row of this transaction is faulty (line {seen})",
+    "key-empty": "{field} is empty, so the row has no key",
+    "value-unlisted": "{field} has a value that was not agreed: {seen}",
+    "zone-unknown": "{field} is not a known time zone: {seen}",
+    "currency-unknown": "{field} is not a currency: {seen}",
+    "lookup-missing": "{field} is not in the master file received before: {seen}",
+    "sql-failed": "{field} could not be worked out: {seen}",
     # warnings: the row is imported
     "time-skipped": "{seen} does not exist on that day (clocks go forward); one hour was added",
     "time-ambiguous": "{seen} happens twice on that day (clocks go back); the first was taken",
     "last-line-unterminated": "the last line has no line end, so the file may be cut short",
     "key-repeated": "the same transaction stands in several rows; the last one was taken",
     "timestamps-differ": "the rows of one transaction bear different times; the first was taken",
+    "column-new": "a column that earlier files did not have was kept aside: {seen}",
+    "location-new": "a location that was never seen before: {seen}",
+    "location-renumbered": "a location appeared as another fell silent, renumbered? {seen}",
+    "tender-new": "a payment method that was never seen before: {seen}",
+    "layout-changed": "the file is written otherwise than agreed or than the ones before: {seen}",
+    "id-reuse-suspected": "the id was used before for a sale of another day: {seen}",
+    "card-masked": "{field} holds card numbers; all but six and four digits were masked: {seen}",
+    "control-accepted": "the file declares other figures, the operator let it in: {seen}",
+    "older-ignored": "rows older than what is stored changed nothing: {seen}",
     # the file as a whole
+    "card-data": "{field} holds card numbers, which must not be sent: {seen}",
+    "card-track-data": "{field} holds what a card's magnetic stripe does: {seen}",
+    "card-code": "{field} holds card verification codes, which must not be sent: {seen}",
+    "unpack-failed": "the packed file cannot be unpacked: {seen}",
+    "unpacked-too-large": "the packed file grows too large when unpacked: {seen}",
+    "member-missing": "nothing in the archive has a name like {field}: {seen}",
+    "members-differ": "the files in the archive do not look alike: {seen}",
+    "sheet-missing": "the workbook has no sheet {field}: {seen}",
+    "preamble-lacks-value": "the lines before the header do not contain the {field}",
+    "control-differs": "the file declares other figures than it holds: {seen}",
+    "control-missing": "the figures that the file should declare are missing: {seen}",
+    "companion-missing": "the file that belongs to this one has not come: {seen}",
+    "undone": "the operator took this file back",
     "file-empty": "the file is empty",
     "no-records": "the file has a header line but no rows",
     "not-text": "the file is not text: {seen}",

@@ -56,6 +56,10 @@ state = "STATE"
 
 [limits]
 # max_file_bytes = 4_294_967_296       # 4 GiB
+# max_stored_bytes = 21_474_836_480    # 20 GiB of one customer; 0: no limit
+# max_uploads_a_day = 100_000          # of one customer; 0: no limit
+# max_sessions = 100                   # of one customer; 0: no limit
+# bandwidth_bytes_s = 0                # of one customer; 0: no limit
 # reserve_bytes = 536_870_912          # 512 MiB stay free
 # max_open_files = 32
 # max_record_bytes = 1_048_576         # 1 MiB
@@ -64,6 +68,8 @@ state = "STATE"
 # temporary_name_wait_s = 3600
 # empty_grace_s = 10.0
 # stop_grace_s = 20
+# max_unpacked_bytes = 4_294_967_296   # 4 GiB: what a .gz, .zip or workbook may grow to
+# max_unpack_ratio = 200               # how many times its size
 
 [importer]
 # timeout_s = 900
@@ -82,7 +88,7 @@ state = "STATE"
 """
 
 _CUSTOMER = """\
-# NAME: a customer of Tilldrop. Keys and the mapping language: config/README.md.
+# NAME: a customer of Tilldrop. Keys: config/README.md. Mappings: docs/mapping.md.
 # Try a file before the customer sends it: tilldrop try NAME FILE
 
 zone = "ZONE"
@@ -168,10 +174,11 @@ def customer_changed(home: Path, name: str, zone: str, currency: str) -> str:
 
 
 def write_customer(home: Path, name: str, text: str) -> None:
-    """Write a customer's file, new or not. Raises OSError."""
+    """Write a customer's file, new or not; one that is there keeps its mode. Raises OSError."""
     path = customer_file(home, name)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, text.encode(), PUBLIC_MODE)
+    mode = path.stat().st_mode & 0o777 if path.exists() else PUBLIC_MODE
+    write_whole(path, text.encode(), mode)
 
 
 def set_disabled(home: Path, name: str, *, disabled: bool) -> bool:
@@ -185,12 +192,37 @@ def set_disabled(home: Path, name: str, *, disabled: bool) -> bool:
         return False
     if disabled and "disabled" not in document:
         # Ahead of everything: below the first [[feeds]] it would belong to that feed.
-        text = _with_first_key(text)
+        text = _with_first_key(text, "disabled = true")
     else:
         document["disabled"] = disabled
         text = tomlkit.dumps(document)
     write_whole(path, text.encode(), path.stat().st_mode & 0o777)
     return True
+
+
+def customer_live(home: Path, name: str, locations: tuple[str, ...] = ()) -> str:
+    """Return a customer's file in which it is live, or some more of its locations are.
+
+    Comments, order and all else stay. Raises NoSuchCustomer, ConfigInvalid, OSError.
+    """
+    text, document = _parsed(home, name)
+    if not locations:
+        if "mode" in document:
+            document["mode"] = "live"
+        document.pop("live_locations", None)
+        for feed in document.get("feeds", ()):
+            if "mode" in feed:
+                feed["mode"] = "live"
+        return tomlkit.dumps(document)
+    there = document.get("live_locations")
+    if there is None:
+        listed = ", ".join(f'"{_inside_quotes(one)}"' for one in locations)
+        return _with_first_key(text, f"live_locations = [{listed}]")
+    if isinstance(there, str):  # one location may stand without brackets
+        document["live_locations"] = [there, *locations]
+    else:
+        there.extend(locations)
+    return tomlkit.dumps(document)
 
 
 def _parsed(home: Path, name: str) -> tuple[str, tomlkit.TOMLDocument]:
@@ -205,14 +237,14 @@ def _parsed(home: Path, name: str) -> tuple[str, tomlkit.TOMLDocument]:
         raise ConfigInvalid(f"{path}: not TOML: {wrong}") from wrong
 
 
-def _with_first_key(text: str) -> str:
-    """Put `disabled = true` behind the comment that a file begins with."""
+def _with_first_key(text: str, setting: str) -> str:
+    """Put a setting behind the comment that a file begins with."""
     lines = text.splitlines(keepends=True)
     at = next((n for n, line in enumerate(lines) if not line.startswith("#")), len(lines))
     end = "\r\n" if "\r\n" in text else "\n"
     if at and not lines[at - 1].endswith("\n"):
         lines[at - 1] += end
-    return "".join((*lines[:at], f"disabled = true{end}", *lines[at:]))
+    return "".join((*lines[:at], f"{setting}{end}", *lines[at:]))
 
 
 def _inside_quotes(text: str) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from tilldrop import errors, passwords, receipts
 from tilldrop.customers import read_keys
-from tilldrop.delivery import ACCEPTED, State
+from tilldrop.delivery import ACCEPTED, CONTROL_REASONS, UNDONE, State
 from tilldrop.errors import FAULTS, KeyUnusable, TilldropError
 from tilldrop.toml_table import nearest
 
@@ -77,6 +77,10 @@ _LOGINS: dict[str, _Meaning] = {
         " tilldrop customer add NAME --zone ZONE --currency CODE",
     ),
     "disabled": _Meaning("the customer is disabled", "tilldrop customer enable NAME"),
+    "forbidden-source": _Meaning(
+        "it came from an address that is not among its sources",
+        "add the address to sources in config/customers/NAME.toml, if it is the customer's",
+    ),
     "key-not-proved": _Meaning(
         "it showed a key that is known here and did not prove that it has the private half",
         "its program signs with SHA-1, which is not taken, or its agent refused: a newer program"
@@ -113,6 +117,12 @@ _REQUESTS: dict[str, str] = {
     "name-refused": "have it send the file under a plain name",
     "read-only": "nothing: receipts are written by Tilldrop alone",
     "too-large": "raise limits.max_file_bytes, or have it send smaller files",
+    "stored-too-much": "raise max_stored_bytes in its [limits], or keep its files for fewer days"
+    " (keep_days)",
+    "too-many-uploads": "raise max_uploads_a_day in its [limits], if these uploads are meant",
+    "too-many-sessions": "have its program open fewer at once, or raise max_sessions in its"
+    " [limits]",
+    "too-many-open": "have its program open fewer at once, or raise max_open_files in its [limits]",
     "spool-full": "free space on the disk, or lower limits.keep_days",
     "upload-broken": "have it send the file again, whole",
     "upload-taken": "nothing: two of its connections sent the same file at once",
@@ -302,6 +312,8 @@ def _of_delivery(ledger: LedgerReader, delivery: Delivery) -> Trouble | None:
             to_do = "it can be resumed or sent again, whole"
         case State.WAITING:
             what, to_do = f"waits: {delivery.reason}", "it must get its final name, or content"
+        case State.REJECTED if delivery.reason == UNDONE:
+            return None  # an operator's doing
         case State.REJECTED:
             told = receipts.reason(delivery, ledger.report(delivery.id))
             what = f"was refused ({delivery.reason}): {told}"
@@ -313,6 +325,8 @@ def _of_delivery(ledger: LedgerReader, delivery: Delivery) -> Trouble | None:
         case State.HELD:
             what = f"is held ({delivery.reason})"
             to_do = f"{show}; then tilldrop release {delivery.id}"
+            if delivery.reason in CONTROL_REASONS:
+                to_do += f" lets it in as it is, tilldrop undo {delivery.id} refuses it"
         case _:
             return None
     return Trouble(f"{delivery.name} {what}", to_do, delivery.changed_at)

@@ -14,31 +14,35 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import resource
 import signal
-import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, contextmanager, suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tilldrop import config as configuration
-from tilldrop import control, housekeeping, journal, sqlite
+from tilldrop import control, housekeeping, journal, removals, sqlite
+from tilldrop.audit import Audit
 from tilldrop.customers import Customers
 from tilldrop.delivery import State
 from tilldrop.doors.folder import Folders
 from tilldrop.doors.ftp import Ftp
 from tilldrop.doors.sftp import Sftp
+from tilldrop.doors.sftp_algorithms import LEGACY
 from tilldrop.errors import AlreadyRunning, HomeUnusable, TilldropError, WorkerLost
+from tilldrop.guard import Guard
 from tilldrop.housekeeping import Housekeeping
-from tilldrop.importer import schema
+from tilldrop.importer import databases
 from tilldrop.importer.dispatch import Importer
 from tilldrop.importer.supervisor import Supervisor
 from tilldrop.intake import Intake
 from tilldrop.ledger import Ledger
+from tilldrop.sd_notify import notify, ping_interval_s
 from tilldrop.spool import Spool
 from tilldrop.watch import Bell, Watch
 
@@ -53,7 +57,7 @@ PRIVATE_FOLDER_MODE = 0o700
 LOCK = "tilldrop.lock"
 WORKER_LOCK = "worker.lock"
 # What a reload leaves as it is until the next start: sockets are bound, the worker has its limits.
-FIXED_SECTIONS = ("paths", "sftp", "ftp", "importer")
+FIXED_SECTIONS = ("paths", "sftp", "sftp_legacy", "ftp", "importer")
 PASSWORD_THREADS = 2
 SHARE_THREADS = 32  # made as needed: a share that hangs keeps one, and may not keep the others
 GIVE_BACK_WITHIN_S = 5.0  # one commit
@@ -69,6 +73,8 @@ def run(home: Path, config: Config) -> None:
     """
     journal.configure(config.log.form, config.log.level)
     os.umask(PRIVATE_UMASK)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)  # of the usual 1024, sessions use up all
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     make_folders(config.paths)
     with locked(config.paths):
         asyncio.run(Service(home, config).live())
@@ -136,7 +142,7 @@ class Service:
         self._bell = Bell()
         self._customers = Customers(paths.keys, self.config)
         self._spool = Spool(paths.spool, limits.reserve_bytes)
-        _migrate_data(paths.data)
+        databases.prepare(config)
         self._supervisor = Supervisor(paths.run / WORKER_LOCK, config.importer)
         self._watch = Watch(self._spool.arrived, self._bell.ring, polling=config.importer.polling)
         # From here on there is a thread, which `live` ends.
@@ -152,13 +158,27 @@ class Service:
         self._passwords = ThreadPoolExecutor(PASSWORD_THREADS, "password")
         self._shares = ThreadPoolExecutor(SHARE_THREADS, "share")
         self._folders = Folders(self._intake, self.config, self._shares)
+        self._audit = Audit(paths.audit, lambda: self._config.limits.audit_keep_days)
+        journal.configure(config.log.form, config.log.level, note=self._audit.note)
+        self._guard = Guard(lambda: self._config.guard)
+        shared = (self._intake, self._customers, self.config, self._passwords, self._guard)
         self._doors: dict[str, Door] = {
-            "sftp": Sftp(config.sftp, self._intake, self._customers, self.config, self._passwords),
-            "ftp": Ftp(config.ftp, self._intake, self._customers, self.config, self._passwords),
+            "sftp": Sftp(config.sftp, *shared),
+            "sftp_legacy": Sftp(config.legacy_door(), *shared, LEGACY),
+            "ftp": Ftp(config.ftp, *shared),
             "folder": self._folders,
         }
-        deliveries = control.delivery_verbs(self._ledger, self._spool, self.config, self._bell.ring)
-        verbs = {**deliveries, "status": self._status, "reload": self._reload}
+        deliveries = control.delivery_verbs(
+            self._ledger, self._spool, self._supervisor, self.config, self._bell.ring
+        )
+        verbs = {
+            **deliveries,
+            **removals.verbs(self._ledger, self._spool, self._supervisor, self.config),
+            "status": self._status,
+            "reload": self._reload,
+            "guard-list": self._penalties,
+            "guard-clear": self._forgive,
+        }
         self._control = control.Control(paths.run, verbs)
         self._importing = _thread("importer", self._importer.run)
         self._keeping = _thread("housekeeping", self._keeper.run)
@@ -186,6 +206,7 @@ class Service:
         async with AsyncExitStack() as down:
             pinging = asyncio.create_task(self._ping())
             down.callback(pinging.cancel)
+            down.callback(self._audit.close)
             down.callback(self._ledger.close)
             await self._start(down)
             self._say_started()
@@ -304,8 +325,10 @@ class Service:
                 raise
             old = {name: getattr(self._config, name) for name in FIXED_SECTIONS}
             needs_restart = [name for name in FIXED_SECTIONS if getattr(new, name) != old[name]]
-            self._config = replace(new, **old)
-            journal.configure(new.log.form, new.log.level)
+            new = replace(new, **old)
+            await asyncio.to_thread(databases.prepare_sandbox, new)
+            self._config = new
+            journal.configure(new.log.form, new.log.level, note=self._audit.note)
             self._spool.reserve_bytes = new.limits.reserve_bytes
             self._customers.reload()
             for door in self._doors.values():
@@ -314,14 +337,30 @@ class Service:
             journal.config_reloaded(len(new.customers), needs_restart)
             return {"customers": len(new.customers), "needs_restart": needs_restart}
 
+    # -- guard ---------------------------------------------------------------------------------
+
+    async def _penalties(self, _request: dict[str, Any]) -> dict[str, object]:
+        """Say what is held against whom."""
+        penalties = [asdict(one) for one in self._guard.penalties()]
+        return {"penalties": penalties, "waiting": self._guard.waiting}
+
+    async def _forgive(self, request: dict[str, Any]) -> dict[str, object]:
+        """Lift the penalty of one source, or of all."""
+        wanted = request.get("source")
+        sources = [wanted] if wanted else [one.source for one in self._guard.penalties()]
+        forgiven = [source for source in sources if self._guard.forgive(str(source))]
+        for source in forgiven:
+            journal.source_forgiven(source)
+        return {"forgiven": forgiven}
+
     # -- status --------------------------------------------------------------------------------
 
     async def _status(self, _request: dict[str, Any]) -> dict[str, object]:
         """Say how the daemon is; the keys are what scripts rely on.
 
         doors: name -> listen, port (the real one), sessions. folders: path, customer, whether it
-        is open, else why not. deliveries: state -> count, all states. worker: pid or null.
-        last_import: null before the first of this life.
+        is open, else why not. sandbox: customer -> feeds, live_locations. deliveries: state ->
+        count, all states. worker: pid or null. last_import: null before the first of this life.
         """
         counts = await asyncio.to_thread(self._ledger.count_by_state)
         last = self._importer.last_import
@@ -339,6 +378,11 @@ class Service:
                 for name, port in self._ports.items()
             },
             "folders": self._folders.describe(),
+            "sandbox": {
+                one.name: {"feeds": one.sandboxed, "live_locations": one.live_locations}
+                for one in self._config.customers.values()
+                if one.sandboxed
+            },
             "open_uploads": len(self._intake.uploads),
             "deliveries": {state.value: counts.get(state, 0) for state in State},
             "worker": {"pid": self._supervisor.pid},
@@ -353,35 +397,6 @@ class Service:
         }
 
 
-def _migrate_data(path: Path) -> None:
-    try:
-        schema.migrate(path)
-    except sqlite.sqlite3.Error as error:
-        raise HomeUnusable(f"{path}: {error}") from error
-
-
 def _thread(name: str, body: Callable[[], None]) -> threading.Thread:
     # Does not keep the process alive if the way down itself fails.
     return threading.Thread(target=body, name=name, daemon=True)
-
-
-# -- systemd: sd_notify(3) -----------------------------------------------------------------------
-
-
-def notify(text: str) -> None:
-    """Tell systemd, if it started us and wants to know."""
-    address = os.environ.get("NOTIFY_SOCKET", "")
-    if not address:
-        return
-    if address.startswith("@"):
-        address = "\0" + address[1:]
-    with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as telling:
-        telling.settimeout(0)  # who does not listen must not hold the daemon up
-        telling.sendto(text.encode(), address)
-
-
-def ping_interval_s() -> float | None:
-    """Return how often systemd wants a sign of life, halved as it advises; None: never."""
-    wanted_us = os.environ.get("WATCHDOG_USEC", "")
-    meant = os.environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
-    return int(wanted_us) / 2_000_000 if meant and wanted_us.isdecimal() else None

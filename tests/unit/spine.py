@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from tilldrop.config import (
     Config,
-    Customer,
     ImporterSettings,
     Limits,
     LogSettings,
     Paths,
     SftpDoor,
 )
+from tilldrop.config_customers import Customer
 from tilldrop.intake import Intake
 from tilldrop.ledger import Ledger
 from tilldrop.mapping import Feed, Reading

@@ -293,6 +293,7 @@ def test_customer_with_a_key_is_listed_with_it(
             "zone": "UTC",
             "currency": "EUR",
             "feeds": [],
+            "sandbox": [],
         }
     ]
     listed = tilldrop("customer", "list").out.splitlines()
@@ -486,8 +487,8 @@ def test_replay_works_without_a_daemon(tilldrop: Tilldrop, sent: list[str]) -> N
 
 
 def test_replay_of_a_customer_takes_what_ended(tilldrop: Tilldrop, sent: list[str]) -> None:
-    ended = tilldrop("replay", "--customer", "acme", "--feed", "sales", "--json")
-    assert ended.json == {"deliveries": sent[:2]}
+    ended = tilldrop("replay", "--customer", "acme", "--feed", "sales", "--yes", "--json")
+    assert ended.json == {"deliveries": sent[:2], "gone": []}
 
 
 def test_replay_of_what_has_not_ended_changes_nothing(tilldrop: Tilldrop, sent: list[str]) -> None:

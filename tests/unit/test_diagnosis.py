@@ -239,3 +239,21 @@ def test_no_header_is_too_odd_to_be_compared(missing: list[str], header: list[st
     found = renamings(missing, header, missing, header[::-1])
     assert set(found) <= set(missing)
     assert set(found.values()) <= set(header)
+
+
+def test_another_delimiter_is_recognised_though_a_column_was_renamed_too(place: Place) -> None:
+    content = sales(3).replace("Total", "Betrag").replace(",", ";")
+    report = refused(place, content)
+    assert report.reason_seen.endswith("; the file seems to be separated by semicolons)")
+
+
+def test_file_that_is_no_table_is_not_compared_name_by_name(place: Place) -> None:
+    report = refused(place, '{"Store": 1}\n{"Store": 2}\n')
+    assert report.reason == "header-lacks"
+    assert "may now be called" not in report.reason_seen
+
+
+def test_encoding_that_is_named_already_is_not_named_again(place: Place) -> None:
+    report = refused(place, sales(1).encode("utf-16"))
+    assert report.reason == "encoding-wrong"
+    assert report.faults[0].seen.casefold().count("utf-16") == 1

@@ -128,7 +128,8 @@ def test_a_companion_is_not_imported_and_is_told_to_the_job_of_its_file(scene: S
     companion, delivery = scene.arrive("a.ctl"), scene.arrive("a.csv")
     with scene.running():
         scene.until_state(delivery, State.IMPORTED)
-    (job,) = scene.told.jobs
+    screened, job = scene.told.jobs
+    assert (screened.delivery, screened.feed) == (companion, None)
     assert job.delivery == delivery
     assert job.companion_path == str(scene.base.spool.kept / companion)
     after = scene.one(companion)
@@ -139,6 +140,16 @@ def test_a_companion_is_not_imported_and_is_told_to_the_job_of_its_file(scene: S
     )
 
 
+def test_a_companion_with_card_data_is_refused_and_counts_for_nothing(scene: Scene) -> None:
+    ask_for_companions(scene)
+    companion, delivery = scene.arrive("a.ctl"), scene.arrive("a.csv")
+    scene.told.does = [says("card-data", "rejected")]
+    with scene.running():
+        scene.until_state(companion, State.REJECTED)
+        scene.until(lambda: scene.one(delivery).reason == "companion-missing")
+    assert scene.base.spool.path_of(companion) is None
+
+
 def test_a_file_waits_for_its_companion_and_finds_it_behind_itself(scene: Scene) -> None:
     ask_for_companions(scene)
     delivery = scene.arrive("a.csv")
@@ -147,7 +158,8 @@ def test_a_file_waits_for_its_companion_and_finds_it_behind_itself(scene: Scene)
         companion = scene.arrive("a.ctl")
         scene.bell.ring(Cause.WATCHDOG)
         scene.until_state(delivery, State.IMPORTED)
-    (job,) = scene.told.jobs
+    job = scene.told.jobs[0]
+    assert job.delivery == delivery
     assert job.companion_path.endswith(companion)
     assert scene.one(delivery).attempts == 0
 
@@ -175,7 +187,7 @@ def test_what_is_held_for_its_figures_is_tried_again_when_its_companion_comes(
     scene.base.ledger.move(
         other, State.ARRIVED, State.HELD, Cause.OPERATOR, reason="held-by-operator"
     ).result()
-    scene.told.does = [says("control-differs")]
+    scene.told.does = [says("no-feed", "unclaimed"), says("control-differs")]
     with scene.running():
         scene.until_state(differs, State.HELD)
         right = scene.arrive("a.ctl")

@@ -80,7 +80,7 @@ def test_a_move_from_another_state_changes_nothing(ledger: Ledger) -> None:
 
 def test_a_refused_change_leaves_the_others_of_its_commit_alone(ledger: Ledger) -> None:
     blocked = threading.Event()
-    ledger._submit(lambda _: blocked.wait(10))  # holds the writer: what follows is one group
+    ledger.submit(lambda _: blocked.wait(10))  # holds the writer: what follows is one group
     good = ledger.begin("acme", "good.csv", "sftp")
     bad = ledger.move("nobody", State.ARRIVED, State.HELD, Cause.OPERATOR)
     also_good = ledger.begin("acme", "also.csv", "sftp")
@@ -93,7 +93,7 @@ def test_a_refused_change_leaves_the_others_of_its_commit_alone(ledger: Ledger) 
 
 def test_a_bug_in_one_change_does_not_stop_the_writer(ledger: Ledger) -> None:
     with pytest.raises(ZeroDivisionError):
-        ledger._submit(lambda _: 1 // 0).result()
+        ledger.submit(lambda _: 1 // 0).result()
     assert arrive(ledger)
 
 

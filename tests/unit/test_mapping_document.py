@@ -106,6 +106,8 @@ def test_three_files_become_three_feeds(tmp_path: Path) -> None:
         ("transactions", {"total.F": "Menge / 2"}, "transactions!F4", "no division"),
         ("transactions", {"A4": "totl", "D4": "x"}, "transactions!A4", 'did you mean "total"'),
         ("products", {"product_id.D": "Nr"}, "products!D2", "has no name"),
+        (FILES_SHEET, {"D2": "line"}, f"{FILES_SHEET}!D2", 'did you mean "line item"'),
+        (FILES_SHEET, {"E2": "dot"}, f"{FILES_SHEET}!E2", "expected one of comma, semicolon"),
         (FILES_SHEET, {"F2": "utf-9"}, f"{FILES_SHEET}!F2", "utf-8"),
         (FILES_SHEET, {"A3": "product", "C3": "p.csv"}, f"{FILES_SHEET}!A3", '"products"'),
         (VALUES_SHEET, {"A3": "status", "B3": "x", "C3": "y"}, f"{VALUES_SHEET}!A3", "column"),
@@ -120,6 +122,17 @@ def test_what_cannot_be_used_is_told_with_its_cell(
     assert any(one.cell.startswith(place) and told in one.text for one in found.complaints), (
         found.complaints
     )
+
+
+@pytest.mark.parametrize(
+    ("word", "encoding"), [("Windows-1252", "cp1252"), ("UTF8", "utf-8"), ("cp850", "cp850")]
+)
+def test_encoding_may_be_called_by_any_of_its_names(
+    tmp_path: Path, word: str, encoding: str
+) -> None:
+    found = read_document(filled(tmp_path / "d.xlsx", changed(**{FILES_SHEET: {"F2": word}})))
+    assert found.complaints == ()
+    assert tomllib.loads(found.toml)["feeds"][0]["read"]["encoding"] == encoding
 
 
 def test_required_field_that_is_empty_is_told(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ import bcrypt
 import pytest
 
 from tilldrop import passwords
-from tilldrop.config import Config, Customer, ImporterSettings, Limits, LogSettings, Paths, SftpDoor
+from tilldrop.config import Config, ImporterSettings, Limits, LogSettings, Paths, SftpDoor
+from tilldrop.config_customers import Customer
 from tilldrop.customers import Customers
 
 if TYPE_CHECKING:

@@ -159,7 +159,8 @@ def test_clean_import_is_accepted_and_asks_for_nothing() -> None:
     ],
 )
 def test_control_total_is_exact(minor: int, currency: str, shown: str) -> None:
-    text = receipts.render(DELIVERY, replace(CLEAN, total_minor=minor, currency=currency))
+    report = replace(CLEAN, total_minor=minor, currency=currency, sold_from="2026-03-14T10:00:00Z")
+    text = receipts.render(DELIVERY, report)
     assert f"Control total         {shown}\n" in text
 
 
@@ -362,3 +363,17 @@ def test_a_place_is_told_once() -> None:
     assert receipts.reason(rejected, report) == (
         "Line 7: Note holds card numbers, which must not be sent."
     )
+
+
+def test_no_total_is_told_of_a_feed_that_brings_none() -> None:
+    text = receipts.render(DELIVERY, replace(CLEAN, total_minor=0, child_rows={"tenders": 3}))
+    assert "their payments" in text
+    assert "Control total" not in text
+
+
+def test_lines_that_changed_are_not_said_to_be_as_before() -> None:
+    counts = replace(CLEAN.counts, inserted=0, unchanged=5)
+    alone = receipts.render(DELIVERY, replace(CLEAN, counts=counts))
+    assert "(already booked like this)" in alone
+    parts = receipts.render(DELIVERY, replace(CLEAN, counts=counts, child_rows={"line_items": 7}))
+    assert "(already booked like this, lines and payments apart)" in parts

@@ -81,6 +81,7 @@ def deliver(built: Spine, name: str, after: State, reason: str | None = None) ->
         ("wrong-password", "password", None, "wrong password", "customer passwd acme"),
         ("key-not-listed", "publickey", FINGERPRINT, FINGERPRINT, "customer key acme FILE"),
         ("disabled", "password", None, "is disabled", "customer enable acme"),
+        ("forbidden-source", "password", None, "not among its sources", "customers/acme.toml"),
         ("something-new", "password", None, "something-new", "docs/operations.md"),
     ],
 )

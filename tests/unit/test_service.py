@@ -12,7 +12,7 @@ import paramiko
 import pytest
 
 from tests.daemon import CUSTOMER_TOML, PASSWORD, Daemon, add_customer, sales, tilldrop, wait_for
-from tilldrop import control, service
+from tilldrop import control, sd_notify, service
 from tilldrop.config import Paths
 from tilldrop.delivery import Cause, State
 from tilldrop.errors import AlreadyRunning, ConfigInvalid, HomeUnusable, NotRunning
@@ -145,7 +145,7 @@ def test_a_deaf_listener_does_not_hold_the_daemon_up(
         systemd.bind(str(tmp_path / "notify"))
         monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
         for _ in range(10_000):
-            service.notify("WATCHDOG=1")
+            sd_notify.notify("WATCHDOG=1")
 
 
 def test_a_notify_socket_without_a_file_is_understood(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,7 +154,7 @@ def test_a_notify_socket_without_a_file_is_understood(monkeypatch: pytest.Monkey
         systemd.bind(f"\0{name}")
         systemd.settimeout(WORDS_WITHIN_S)
         monkeypatch.setenv("NOTIFY_SOCKET", f"@{name}")
-        service.notify("READY=1")
+        sd_notify.notify("READY=1")
         assert systemd.recv(100) == b"READY=1"
 
 
@@ -170,7 +170,7 @@ def test_the_sign_of_life_comes_twice_in_the_time_that_systemd_gives(
     monkeypatch.delenv("WATCHDOG_PID", raising=False)
     if pid is not None:
         monkeypatch.setenv("WATCHDOG_PID", pid)
-    assert service.ping_interval_s() == interval_s
+    assert sd_notify.ping_interval_s() == interval_s
 
 
 # -- reload --------------------------------------------------------------------------------------

@@ -114,7 +114,8 @@ def test_what_was_gone_comes_back(till: Till) -> None:
     till.book(Sent(1, whole, (sale("a", 1), sale("b", 2))))
     second = Sent(2, whole, (sale("a", 1),))
     assert till.book(second).gone == 1
-    till.undo(second)
+    assert till.undo(second) == Undone(1, 0, ())
+    assert till.undo(second) == Undone(0, 0, ())
     assert till.read("SELECT transaction_id, gone_in FROM transactions") == [
         ("a", None),
         ("b", None),

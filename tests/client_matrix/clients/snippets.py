@@ -130,7 +130,10 @@ class Jsch(_Java):
     """JSch, the one of many Java products, as Debian has it."""
 
     title = "JSch"
-    cannot_connect = "knows none of the key exchanges that are safe; its successor does (see below)"
+    cannot_connect = (
+        "knows none of the key exchanges that are safe; by `[sftp_legacy]` it gets in,"
+        " and its successor anyhow (see below)"
+    )
     program, jar = "Jsch", "jsch.jar"
 
     def environment(self) -> dict[str, str]:
