@@ -392,8 +392,8 @@ def test_files_are_written_into_folders_that_fit(
 )
 def test_folder_that_fits_may_be_made(
     path: str,
-    is_file: bool,
-    refusal: type[TilldropError] | None,  # noqa: FBT001
+    is_file: bool,  # noqa: FBT001
+    refusal: type[TilldropError] | None,
 ) -> None:
     if refusal is None:
         view.make_folder(path, FITTING, is_file=is_file)
