@@ -105,7 +105,7 @@ def test_everything_secret_that_the_demo_makes_is_its_owners_alone(checkout: Pat
         checkout / "keys" / "customers" / "demo.password",
         *(checkout / "keys").glob("ssh_host_*_key"),
     ]
-    assert len(secrets) == 6
+    assert len(secrets) == 5
     assert [oct(path.stat().st_mode & 0o777) for path in secrets] == ["0o600"] * 6
 
 
