@@ -40,6 +40,7 @@ AUDITED = frozenset(
 )
 BUSY_TIMEOUT_S = 30.0
 BATCH_MOST = 1000
+LINGER_S = 0.5  # what a kill -9 may cost; the journal has it then
 LOOK_AFTER_S = 24 * 3600.0
 GENESIS = "0" * 64
 _NOT_KEPT = frozenset({"event", "level", "timestamp"})
@@ -133,8 +134,13 @@ class Audit:
             batch = [self._queue.get(timeout=max(0.0, wait_s))]
         except queue.Empty:
             return False
-        while len(batch) < BATCH_MOST and not self._queue.empty():
-            batch.append(self._queue.get())
+        # A commit for each entry would take the disk from those who wait for it: uploads.
+        until = time.monotonic() + LINGER_S
+        while len(batch) < BATCH_MOST and batch[-1] is not None:
+            try:
+                batch.append(self._queue.get(timeout=max(0.0, until - time.monotonic())))
+            except queue.Empty:
+                break
         entries = [one for one in batch if one is not None]
         try:
             if entries:
