@@ -273,36 +273,6 @@ NULLS = frozenset(
         "*null*",
     ]
 )
-ITEM_ROW = frozenset(
-    [
-        "item",
-        "line",
-        "saleline",
-        "lineitem",
-        "artikel",
-        "position",
-        "product",
-        "produit",
-        "articulo",
-        "articolo",
-        "artigo",
-        "detail",
-    ]
-)
-PAYMENT_ROW = frozenset(
-    [
-        "payment",
-        "tender",
-        "zahlung",
-        "paiement",
-        "reglement",
-        "pago",
-        "pagamento",
-        "betaling",
-        "pay",
-        "zahlart",
-    ]
-)
 
 WEEKDAYS: tuple[frozenset[str], ...] = tuple(
     frozenset(names.split())

@@ -51,11 +51,6 @@ def text_of(bound: Bound) -> TextOf:
     return text if bound.refined is None else _refined(bound.refined, bound.name, text)
 
 
-def fixed_text(bound: Bound) -> str | None:
-    """Return a text that is the same for the whole file."""
-    return text_of(bound)([])
-
-
 def _raw_text(bound: Bound) -> TextOf:
     places = bound.places
     match bound.source:

@@ -36,11 +36,6 @@ def number(child: str) -> str:
     return keys(child)[-1]
 
 
-def same_key(table: str, left: str, right: str) -> str:
-    """Return the condition that two rows have the same key, apart from the customer."""
-    return " AND ".join(f"{left}.{name} = {right}.{name}" for name in keys(table))
-
-
 def bound_key(table: str) -> str:
     """Return the condition that a row has the key that is bound, apart from the customer."""
     return " AND ".join(f"{name} = ?" for name in keys(table))
