@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 EXIT_REFUSED = 65  # EX_DATAERR
 _MOST_LOCATIONS = 12
+_MOST_SAMPLES = 40
 _SAID = {
     "refused": "No mapping can read this; see why above.",
     "open": "Not usable yet: answer the questions.",
@@ -38,7 +39,7 @@ _SAID = {
     nargs=-1,
     required=True,
     metavar="SAMPLE...",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    type=click.Path(path_type=Path, exists=True),
 )
 @click.option(
     "--answer",
@@ -71,8 +72,9 @@ def guess_mapping(
 ) -> None:
     """Propose a mapping for a till's export.
 
-    Prints the feeds with the evidence of each choice, what cannot be known as questions, and the
-    figures of a trial import. Exits 0 if the mapping can be used, 65 if questions are open.
+    A folder stands for the files in it. Prints the feeds with the evidence of each choice, what
+    cannot be known as questions, and the figures of a trial import. Exits 0 if the mapping can
+    be used, 65 if questions are open.
     """
     # The guess takes a quarter of a second to import, which every other verb would pay.
     from tilldrop.guess.propose import propose  # noqa: PLC0415
@@ -84,7 +86,7 @@ def guess_mapping(
         zone, currency = zone or customer.zone, currency or customer.currency
     _check(zone, currency)
     today = datetime.now(UTC).date()
-    found = propose(list(samples), given, today, zone=zone or "", currency=currency or "")
+    found = propose(_files(samples), given, today, zone=zone or "", currency=currency or "")
     if output is not None and not found.toml.isspace():
         output.write_text(found.toml, encoding="utf-8")
     if as_json:
@@ -92,6 +94,23 @@ def guess_mapping(
     else:
         _write(found, output, zone, currency)
     context.exit(0 if found.verdict in {"confident", "confirm"} else EXIT_REFUSED)
+
+
+def _files(samples: tuple[Path, ...]) -> list[Path]:
+    """Return the samples, of a folder all files in it. Raises UsageWrong."""
+    files = []
+    for sample in samples:
+        inside = (
+            sorted(one for one in sample.iterdir() if _is_sample(one)) if sample.is_dir() else []
+        )
+        if sample.is_dir() and not 0 < len(inside) <= _MOST_SAMPLES:
+            raise UsageWrong(f"{sample} holds {len(inside)} files; expected 1 to {_MOST_SAMPLES}")
+        files += inside or [sample]
+    return files
+
+
+def _is_sample(path: Path) -> bool:
+    return path.is_file() and not path.name.startswith(".")
 
 
 def _given(

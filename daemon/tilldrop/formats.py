@@ -3,7 +3,8 @@
 Owns the grammar below. Never reads a date; `importer.values` does, from `tokens()`.
 
     YYYY four digits    YY  two digits: 69 to 99 are 19.., 00 to 68 are 20..
-    MM   two digits     M   one or two     MMM  Jan to Dec, or January to December, any case
+    MM   two digits     M   one or two     MMM  Jan or January, any case, with or without
+                                           a dot behind; in eleven languages: 15. März, 3 févr.
     DD   two digits     D   one or two
     HH   two digits     H   one or two     (0 to 23)
     hh   two digits     h   one or two     (1 to 12, needs a)

@@ -63,7 +63,6 @@ def epoch_millis(seed: int) -> Export:
         "api.csv",
         table(["store_id", "order_id", "created_at", "total"], rows),
         made,
-        asks=("date",),
     )
 
 
@@ -154,7 +153,8 @@ def duplicated_rows(seed: int) -> Export:
         "log.csv",
         table(["Store", "Receipt No", "Date", "Total", "Payment"], rows),
         made,
-        answers={"id": "Receipt No"},
+        answers={"repeats": "once"},
+        asks=("repeats",),
     )
 
 
@@ -727,7 +727,7 @@ def french_months(seed: int) -> Export:
     made = sales(seed)
     rows = [[s.store, s.number, f"{s.at.day} mars 2026", comma(s.total * s.sign)] for s in made]
     return truth(
-        "x.csv", table(["Magasin", "Ticket", "Date", "Total TTC"], rows, ";"), made, asks=("date",)
+        "x.csv", table(["Magasin", "Ticket", "Date", "Total TTC"], rows, ";"), made, dated=True
     )
 
 

@@ -46,6 +46,13 @@ def test_marks_are_certain_only_where_a_value_proves_them(
     assert (found.thousands, found.certain) == (thousands, certain)
 
 
+def test_no_sign_is_both_marks() -> None:
+    found = marks.decide([Counter(["1.5", "2.25", "3.75", "234.569.021"])])
+    assert found.decimal == "."
+    assert found.thousands != found.decimal
+    assert marks.form(found).read("234.569.021") is None
+
+
 def test_contradicting_marks_are_a_doubt() -> None:
     assert marks.decide([Counter(["1.50", "2.25"]), Counter(["1,50", "2,25"])]).doubt
 

@@ -26,6 +26,7 @@ class Total:
     question: Question | None = None
     missing: bool = False
     line_amount: object = None
+    unnamed: bool = False
     notes: tuple[str, ...] = ()
     money: tuple[Money, ...] = field(default_factory=tuple)
 

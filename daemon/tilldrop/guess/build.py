@@ -6,9 +6,11 @@ about, and that every choice bears its evidence. Never reads a file.
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from tilldrop.guess import words
 from tilldrop.guess.damage import find_damage
 from tilldrop.guess.draft import Answers, Draft, Option, Question, rename
 from tilldrop.guess.extras import is_itemised, put_extras, put_lines, put_tenders
@@ -17,13 +19,14 @@ from tilldrop.guess.groups import gather
 from tilldrop.guess.id_part import write_id
 from tilldrop.guess.kinds import find_kinds, read_prefix
 from tilldrop.guess.marks import Marks
-from tilldrop.guess.masters import build_master, find_table
+from tilldrop.guess.masters import WAREHOUSE, build_master, find_table
 from tilldrop.guess.mixed import find_mixed, suspects
 from tilldrop.guess.money import role_of
 from tilldrop.guess.numbering import find_identity
 from tilldrop.guess.places import find_place
 from tilldrop.guess.proofs import written
-from tilldrop.guess.reading_part import put_numbers, put_reading
+from tilldrop.guess.reading_part import note_cards, put_numbers, put_reading
+from tilldrop.guess.repeats import settle_repeats
 from tilldrop.guess.sample import Column, read_numbers
 from tilldrop.guess.totals import find_total
 from tilldrop.guess.when import find_when
@@ -32,6 +35,7 @@ from tilldrop.guess.work import Build, part_of
 if TYPE_CHECKING:
     from datetime import date
 
+    from tilldrop.guess.amounts import Total
     from tilldrop.guess.sample import Sample
 
 
@@ -39,6 +43,7 @@ def build(sample: Sample, draft: Draft, answers: Answers, today: date) -> Build:
     """Fill the draft of one sample."""
     made = Build(sample, draft, answers, today)
     put_reading(sample, draft)
+    note_cards(sample, draft)
     damage = find_damage(sample)
     if damage is not None and damage.refusal:
         draft.refusal = damage.refusal
@@ -55,6 +60,8 @@ def build(sample: Sample, draft: Draft, answers: Answers, today: date) -> Build:
     if found is not None:
         table, key = found
         build_master(made.columns, table, key, draft)
+        if table == "stock_levels":
+            _find_place(made, stores=WAREHOUSE)
         return made
     _build_sales(made)
     _rewrite(made)
@@ -83,6 +90,7 @@ def _build_sales(made: Build) -> None:
     _find_when(made)
     _find_place(made)
     find_identity(made)
+    settle_repeats(made)
     _find_kinds(made)
     _find_total(made)
     _write(made)
@@ -132,9 +140,13 @@ def _with_columns(made: Build) -> Sample:
     return replace(made.sample, columns=made.columns)
 
 
-def _find_place(made: Build) -> None:
+def _find_place(made: Build, stores: str = "") -> None:
+    """Find the location. stores: the pattern of other columns that name one here."""
     sample = made.sample
     answer = made.answers.take("location")
+    if answer is None and stores:
+        named = (one.name for one in made.columns if re.search(stores, words.fold(one.name)))
+        answer = next(named, None)
     made.place = place = find_place(
         made.columns, made.rows, sample.dialect.preamble, sample.path.name, answer
     )
@@ -215,6 +227,9 @@ def _find_total(made: Build) -> None:
     rows = _kept_rows(made)
     keys = made.identity.keys if made.identity else [str(row) for row in range(made.rows)]
     columns = part_of(made.columns, rows)
+    if made.once:
+        rows = sorted({keys[row]: row for row in rows}.values())
+        columns = part_of(made.columns, rows)
     groups = list(gather([keys[row] for row in rows]).values())
     made.mixed = find_mixed(columns, groups)
     if made.mixed is not None:
@@ -232,10 +247,41 @@ def _find_total(made: Build) -> None:
     made.groups = groups
     made.total = total = find_total(columns, groups, made.answers)
     draft = made.draft
-    if total.question is not None:
+    numbered = made.identity is not None and made.identity.column is not None
+    if total.unnamed and not numbered and not any(map(_is_nameless, made.columns)):
+        # Neither a number of a sale nor an amount of one: such rows may be hours or expenses.
+        text = f"{total.evidence}, and no column numbers sales. Is it what shoppers paid?"
+        option = Option(total.columns[0], "yes")
+        draft.ask(Question("total", text, (option,), free=True))
+    elif total.question is not None:
         draft.ask(total.question)
     elif total.source is not None:
-        draft.put("total", total.source, total.evidence, total.confidence)
+        _put_total(made, total)
+
+
+def _put_total(made: Build, total: Total) -> None:
+    """Write the total; ask where most of them would be below zero."""
+    column = next((one for one in made.columns if [one.name] == list(total.columns)), None)
+    numbers = [one for one in column.numbers if one] if column else []
+    if sum(one < 0 for one in numbers) <= 0.5 * len(numbers) or made.draft.keys.get("signs"):
+        made.draft.put("total", total.source, total.evidence, total.confidence)
+        return
+    name = total.columns[0]
+    answer = made.answers.take("negative")
+    if answer is None:
+        text = f"Most values of {name} are below zero, as where money is spent. What are they?"
+        options = (
+            Option("refunds", "money given back, as they stand"),
+            Option("sales", "sales: the sign is to be turned"),
+        )
+        made.draft.ask(Question("negative", text, options))
+    else:
+        source = {"expr": f"-{written(name)}"} if answer == "sales" else total.source
+        made.draft.put("total", source, "as answered", "high")
+
+
+def _is_nameless(column: Column) -> bool:
+    return column.name.startswith("#")
 
 
 def _index(columns: tuple[Column, ...], name: str) -> int:
@@ -284,7 +330,7 @@ def _write(made: Build) -> None:
                 free=True,
             )
         )
-    grouped = identity is not None and identity.trial.multi > 0
+    grouped = identity is not None and identity.trial.multi > 0 and not made.once
     taken = set(total.columns) | {made.when.column.name if made.when.column else ""}
     if isinstance(draft.map.get("location_id"), str):
         taken.add(str(draft.map["location_id"]))

@@ -6,6 +6,8 @@ read no more than it was told. What holds no text is refused with the reason.
 
 from __future__ import annotations
 
+import codecs
+import re
 import zlib
 from dataclasses import dataclass
 from tempfile import TemporaryDirectory
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 _PACKED = (b"\x1f\x8b", b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 _NO_TEXT = (b"%PDF", b"SQLite format 3", b"{\\rtf", b"\x28\xb5\x2f\xfd")
+_JSON = re.compile(rb"[\[\s]*\{\s*\"[^\"]*\"\s*:")
 _MAX_RECORD_BYTES = 1024**2
 
 
@@ -42,11 +45,26 @@ def open_contents(path: Path, most_bytes: int) -> Contents:
     if not raw.strip():
         raise SampleUnreadable(f"{path.name} is empty")
     if not raw.startswith(_PACKED):
+        _refuse_markup(path.name, raw)
         return Contents(raw)
     if raw.startswith(_PACKED[0]):
         unpacked = zlib.decompressobj(16 + zlib.MAX_WBITS).decompress(raw, most_bytes)
         return Contents(unpacked, packed="packed with gzip")
     return _prepared(path, most_bytes)
+
+
+def _refuse_markup(name: str, raw: bytes) -> None:
+    """Refuse what is text, but no table of lines and columns."""
+    start = raw[:4096].removeprefix(codecs.BOM_UTF8).lstrip().lower()
+    kind = ""
+    if start.startswith((b"<!doctype html", b"<html", b"<table")):
+        kind = "HTML, a web page (some tills call it .xls)"
+    elif start.startswith((b"<?xml", b"<")) and b">" in start:
+        kind = "XML"
+    elif _JSON.match(start):
+        kind = "JSON"
+    if kind:
+        raise SampleUnreadable(f"{name} holds {kind}; ask for an export as CSV, text or a workbook")
 
 
 def _prepared(path: Path, most_bytes: int) -> Contents:

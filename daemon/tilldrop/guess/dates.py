@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 ORDERS = ("ymd", "dmy", "mdy")
 _MAX_SHAPES = 4
+_TOLERATED = 0.02  # values that are no dates, of a column that is one
+_FAULTY = 0.1  # the same where the column is named so and they are dates in no other order either
 _TWO = 2
 _EPOCH = re.compile(r"(?:9[4-9]|1\d\d|20\d|21\d)\d{7}(?:\.\d{1,9})?")
 _COMPACT = re.compile(
@@ -34,12 +36,14 @@ _CLOCK = (
     r"(?P<agap> ?)(?P<half>[AaPp]\.?[Mm]\.?)?"
     r"(?P<zgap> ?)(?P<zone>Z|[+-]\d\d(?::?\d\d)?|[A-Z]{2,4}T)?)?"
 )
+# A month's name; a dot that ends its short form belongs to it.
+_WORD = r"[^\W\d_]{3,12}(?:\.(?= ))?"
 _DATE = re.compile(
-    r"(?P<a>\d{4}|\d{1,2})(?P<s1>[-/. ]|\. )(?P<b>\d{1,2}|[A-Za-z]{3,9})(?P<s2>[-/. ]|, ?|\. )(?P<c>\d{4}|\d{1,2})"
+    rf"(?P<a>\d{{4}}|\d{{1,2}})(?P<s1>[-/. ]|\. )(?P<b>\d{{1,2}}|{_WORD})(?P<s2>[-/. ]|, ?|\. )(?P<c>\d{{4}}|\d{{1,2}})"
     + _CLOCK
 )
 _MONTH_FIRST = re.compile(
-    r"(?P<a>[A-Za-z]{3,9})(?P<s1>[ -/.])(?P<b>\d{1,2})(?P<s2>,? |[-/.])(?P<c>\d{4}|\d\d)" + _CLOCK
+    rf"(?P<a>{_WORD})(?P<s1>[ -/.])(?P<b>\d{{1,2}})(?P<s2>,? |[-/.])(?P<c>\d{{4}}|\d\d)" + _CLOCK
 )
 _TIME = re.compile(
     r"(?P<hour>\d{1,2})(?P<mark>[:.h])(?P<minute>\d\d)(?:(?P<mark2>[:.])(?P<second>\d\d)(?:\.(?P<fraction>\d+))?)?(?P<agap> ?)(?P<half>[AaPp]\.?[Mm]\.?)?"
@@ -69,14 +73,16 @@ class Order:
     confidence: str
 
 
-def find_dates(seen: Counter[str], *, named: bool) -> Dates | None:
+def find_dates(seen: Counter[str], *, named: bool, answered: bool = False) -> Dates | None:
     """Return how a column's values are dates, None if they are none.
 
     seen: value -> how often. named: the column's name says date; digits alone count only then.
+    answered: the column was said to be the date; half of it may be unreadable.
     """
     values = list(seen)
     probe = values[:: max(1, len(values) // 40)][:40]
-    if not probe or sum(_looks(value, named=named) for value in probe) < 0.9 * len(probe):
+    least = 0.5 if answered else 0.8 if named else 0.9
+    if not probe or sum(_looks(value, named=named) for value in probe) < least * len(probe):
         return None
     shapes: dict[str, list[str]] = {}
     for value in values:
@@ -84,7 +90,8 @@ def find_dates(seen: Counter[str], *, named: bool) -> Dates | None:
     if len(shapes) > 60:
         return None
     ways = [_formats(group, named=named) for group in _merged(shapes)]
-    return _proved(seen, {order: _together(order, ways) for order in ORDERS})
+    written = {order: _together(order, ways) for order in ORDERS}
+    return _proved(seen, written, 0.5 if answered else _FAULTY if named else _TOLERATED)
 
 
 def _together(order: str, ways: list[dict[str, list[str]]]) -> tuple[str, ...]:
@@ -250,7 +257,7 @@ def _looks(value: str, *, named: bool) -> bool:
 def _shape(value: str) -> str:
     shape = re.sub(r"\d+", lambda run: "9" if len(run[0]) <= 2 else str(len(run[0])) + "#", value)
     shape = re.sub(r"\b[AaPp]\.?[Mm]\b\.?", "a", shape)
-    return re.sub(r"[A-Za-z]{2,}", "x", shape)
+    return re.sub(r"[^\W\d_]{2,}(?:\.(?= ))?", "x", shape)
 
 
 def _merged(shapes: dict[str, list[str]]) -> list[list[str]]:
@@ -289,10 +296,10 @@ def _numbered(found: list[re.Match[str]]) -> dict[str, list[str]]:
     two = _is_padded(found, "hour")
     clock = _clock(one, two=two)
     ends = ("b", "c") if len(one["a"]) == 4 else ("a", "b")
-    padded = all(len(each[end]) == _TWO or each[end].isalpha() for each in found for end in ends)
+    padded = all(len(each[end]) == _TWO or _is_word(each[end]) for each in found for end in ends)
     padded = padded and any(_is_padded(found, end) for end in ends)
     s1, s2 = one["s1"], one["s2"]
-    worded = one["b"].isalpha()
+    worded = _is_word(one["b"])
 
     def part(letter: str) -> str:
         if worded and letter == "M":
@@ -308,6 +315,16 @@ def _numbered(found: list[re.Match[str]]) -> dict[str, list[str]]:
         if year == "YY":
             orders["ymd"] = [f"YY{s1}{part('M')}{s2}{part('D')}{clock}"]
     return orders
+
+
+def _are_dates(values: Counter[str], written: dict[str, tuple[str, ...]]) -> bool:
+    """Tell whether values are dates in another order, which casts doubt on all of them."""
+    every = {one for found in written.values() for one in found if formats.check(one) is None}
+    return any(read_moment(value, tuple(every)) for value in values)
+
+
+def _is_word(part: str) -> bool:
+    return part[0].isalpha()
 
 
 def _is_padded(found: list[re.Match[str]], group: str) -> bool:
@@ -336,8 +353,8 @@ def _zone(found: re.Match[str]) -> str:
     return f"{found['zgap']}{letter}"
 
 
-def _proved(seen: Counter[str], written: dict[str, tuple[str, ...]]) -> Dates | None:
-    """Keep the orders whose formats read (nearly) every value."""
+def _proved(seen: Counter[str], written: dict[str, tuple[str, ...]], most: float) -> Dates | None:
+    """Keep the orders whose formats read (nearly) every value. most: the share that may be none."""
     readings: dict[str, tuple[str, ...]] = {}
     unread: Counter[str] = Counter()
     with_time = offsets = 0
@@ -355,7 +372,10 @@ def _proved(seen: Counter[str], written: dict[str, tuple[str, ...]]) -> Dates | 
             else:
                 timed += moment.has_time
                 zoned += moment.offset_s is not None or moment.is_utc
-        if missed.total() > 0.02 * seen.total() or (fewest is not None and missed.total() > fewest):
+        share = missed.total() / seen.total()
+        if share > most or (fewest is not None and missed.total() > fewest):
+            continue
+        if share > _TOLERATED and most <= _FAULTY and _are_dates(missed, written):
             continue
         if fewest is not None and missed.total() < fewest:
             readings = {}

@@ -24,6 +24,8 @@ DELIMITERS = (",", ";", "\t", "|", "^", "~")
 _NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe", "^": "^", "~": "~", "": "none"}
 _PROBE_LINES = 600
 _HEADER_LINES = 40
+_TITLES = 10
+_BESIDE = re.compile(r"(?<!\d),|,(?!\d)")
 _DATE_LIKE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}.*|\d{1,2}:\d\d(:\d\d)?.*")
 
 csv.field_size_limit(2**31 - 1)
@@ -141,6 +143,8 @@ def _score(lines: list[str], delimiter: str, quote: str) -> tuple[float, Counter
         return 0.0, lengths
     if fields == 1:
         fields, times = max(((f, t) for f, t in lengths.items() if f > 1), key=lambda one: one[1])
+    if fields == 2 and delimiter == "," and not _BESIDE.search(text):
+        return 0.0, lengths  # a decimal mark, never anything but digits around it
     share = times / lengths.total()
     # Quotation marks that join lines make records fewer; such a reading must be worth it.
     swallowed = 1 - lengths.total() / max(1, sum(1 for line in lines if line.strip()))
@@ -158,8 +162,10 @@ def _without_delimiter(lines: list[str]) -> Dialect:
     counts = Counter(len(line.split()) for line in full)
     fields, times = counts.most_common(1)[0] if counts else (0, 0)
     text = "\n".join(lines)
-    if fields > 1 and times == len(full):
-        evidence = f"runs of blanks: {fields} fields in every line"
+    # A title before the table has other words; behind it, every line must be cut alike.
+    titles = next((at for at, line in enumerate(full) if len(line.split()) == fields), 0)
+    if fields > 1 and titles <= _TITLES and len(full) - titles > 2 and times == len(full) - titles:
+        evidence = f"runs of blanks: {fields} fields in every line" + " of the table" * bool(titles)
         base = Dialect("blanks", "", evidence=evidence, lengths=Counter({fields: times}))
         return _with_header(base, list(records(text, base, _PROBE_LINES)), lines)
     widths = _widths(full)

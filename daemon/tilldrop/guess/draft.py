@@ -6,8 +6,10 @@ being used. Never looks at a sample.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
+
+from tilldrop.importer.cards import mask
 
 Confidence = Literal["high", "medium", "low"]
 Plain = object  # what TOML can hold: str, int, bool, list, dict
@@ -68,11 +70,11 @@ class Draft:
     currency: str = ""
 
     def choose(self, target: str, evidence: str, confidence: str) -> None:
-        """Remember why something was chosen."""
+        """Remember why something was chosen. Card numbers do not stand in what is said."""
         level: Confidence = "low"
         if confidence in {"high", "medium"}:
             level = "high" if confidence == "high" else "medium"
-        self.choices[target] = Choice(target, evidence, level)
+        self.choices[target] = Choice(target, mask(evidence), level)
 
     def put(self, target: str, source: Plain, evidence: str, confidence: str = "high") -> None:
         """Map a target."""
@@ -80,9 +82,10 @@ class Draft:
         self.choose(f"map.{target}", evidence, confidence)
 
     def ask(self, question: Question) -> None:
-        """Leave something open; asked once."""
+        """Leave something open; asked once. Card numbers do not stand in what is said."""
         if all(one.key != question.key for one in self.questions):
-            self.questions.append(question)
+            options = tuple(Option(one.value, mask(one.meaning)) for one in question.options)
+            self.questions.append(replace(question, text=mask(question.text), options=options))
 
     @property
     def is_open(self) -> bool:

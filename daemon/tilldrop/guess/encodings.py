@@ -10,11 +10,15 @@ import codecs
 import re
 from dataclasses import dataclass
 
+from tilldrop.guess.vocabulary_more import SIGNS
+
 _PROBE_BYTES = 4 * 1024**2
 _CODE_PAGES = ("cp1252", "mac-roman", "cp850", "cp437", "latin-1", "cp1250", "cp1251")
 _LETTERS = frozenset("äöüÄÖÜßéèêëàâùûôîïçœæÉÈÀÇÊñÑáíóúÁÍÓÚãõÃÕìòåÅøØ")
 _SIGNS = frozenset("€£¥°®©™’‘“”–—…«»¡¿ºª§½\u00a0\u202f·•")
 _SHOWN = 3
+_OTHER_SCRIPTS = ("cp1251", "koi8-r", "shift_jis", "gb18030", "euc-kr")
+_WORDS_ENOUGH = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,9 @@ def decode(raw: bytes, encoding: str) -> str:
 
 def _code_page(probe: bytes) -> Encoding:
     """Choose the code page whose letters are the most plausible."""
+    other = _other_script(probe)
+    if other is not None:
+        return other
     scores: dict[str, float] = {}
     for name in _CODE_PAGES:
         try:
@@ -72,6 +79,21 @@ def _code_page(probe: bytes) -> Encoding:
     same = all(probe.decode(name, "replace") == probe.decode(best, "replace") for name in rivals)
     evidence = "no valid UTF-8" + (f"; so read, it holds {shown}" if shown else "")
     return Encoding(best, evidence, "high" if same and scores.get(best, 0) > 0 else "medium")
+
+
+def _other_script(probe: bytes) -> Encoding | None:
+    """Return the code page of another script if words of columns are found in it."""
+    found = {}
+    for name in _OTHER_SCRIPTS:
+        text = codecs.getincrementaldecoder(name)("replace").decode(probe[:65536])
+        if text.count("\ufffd") <= 0.001 * len(text):
+            shown = [word for word, _ in SIGNS if word in text.lower()]
+            found[name] = shown
+    best = max(found, key=lambda name: len(found[name]), default="")
+    if not best or len(found[best]) < _WORDS_ENOUGH:
+        return None
+    words = ", ".join(f'"{word}"' for word in found[best][:_SHOWN])
+    return Encoding(best, f"no valid UTF-8; so read, it holds {words}", "high")
 
 
 def _plausible(text: str) -> float:

@@ -7,9 +7,12 @@ until it holds. Promises to say of each candidate what speaks for or against it.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from tilldrop.guess.words import fold
 
 if TYPE_CHECKING:
     from tilldrop.guess.sample import Column
@@ -17,6 +20,9 @@ if TYPE_CHECKING:
 SAME_SALE_S = 2 * 3600  # rows of one sale bear times this near
 TOLERATED = 0.002
 _FEW = 3
+_PART = re.compile(
+    r"\b(?:payment|payments|tender|zahlung|zahlungs|paiement|pago|pagamento|betaling|refund)\b"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +155,7 @@ class Identity:
 
 def is_candidate(column: Column) -> bool:
     """Tell whether a column may number transactions."""
-    if column.is_empty or column.dates or column.time:
+    if column.is_empty or column.dates or column.time or column.says("sales-count", least=9):
         return False
     if column.is_number and (not column.is_whole or column.has_negative):
         return False
@@ -277,12 +283,14 @@ def _choose(
     has_items = any(column.says("product", "sku", "description", "barcode") for column in columns)
     del facts
 
-    def rank(one: tuple[int, Identity]) -> tuple[bool, bool, int, int]:
+    def rank(one: tuple[int, Identity]) -> tuple[bool, bool, bool, int, int]:
         points, identity = one
         trial = identity.trial
         lines = has_items and trial.multi >= _FEW and points >= 6
         extra = identity.with_day + identity.with_register + identity.with_kind
-        return trial.holds, lines, points, -extra
+        # A sale may be paid in parts, each with a number of its own.
+        whole = identity.column is None or not _PART.search(fold(identity.column.name))
+        return trial.holds, whole, lines, points, -extra
 
     ordered = sorted(found, key=rank, reverse=True)
     best = ordered[0][1]

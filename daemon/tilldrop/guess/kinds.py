@@ -7,16 +7,27 @@ refund or a void is settled by the amounts or asked about.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from tilldrop.guess import words
+from tilldrop.guess import value_words, words
 from tilldrop.guess.draft import Answers, Option, Question
 
 if TYPE_CHECKING:
     from tilldrop.guess.sample import Column
 
 _FEW_VALUES = 30
+_FEW_WORDS = 8
+_LONGEST_CODE = 3
+_TYPE_OF_SALE = re.compile(
+    r"\b(?:trans|transaction|txn|trx|doc|document|receipt|sale|sales|record|bon|beleg|vorgangs?|entry) ?"
+    r"(?:type|typ|art|kind|code)$|^(?:type|typ|kind|art|tipo|soort|nature)$"
+)
+_OF_GOODS = re.compile(
+    r"\b(?:ship\w*|fulfil\w*|deliver\w*|item|line|rma|versand\w*|liefer\w*|livraison|envio|entrega|spedizione"
+    r"|consegna|stock|marital|customer|member|loyalty|employment)\b"
+)
+_STATUS = re.compile(r"\b(?:status|statut|stato|situacao|durum|stav)\b|status$")
 _OTHERS = ("tender", "category", "description", "product", "location", "operator", "shopper")
 
 
@@ -64,32 +75,51 @@ def _read_void(column: Column, amounts: list[float | None], found: Kinds) -> Non
             "medium",
         )
         return
-    yes = [value for plain, value in values.items() if plain in words.TRUE]
-    rest = [value for plain, value in values.items() if plain not in words.TRUE | words.FALSE]
-    if yes and not rest:
+    yes = [value for plain, value in values.items() if plain in value_words.TRUE]
+    rest = [
+        value
+        for plain, value in values.items()
+        if plain not in value_words.TRUE | value_words.FALSE
+    ]
+    if yes and not rest and _signs(column, yes, amounts) == "negative":
+        _take_back(column, yes, found)
+    elif yes and not rest:
         found.skip[column.name] = yes
         count = sum(column.seen[value] for value in yes)
         found.evidence["skip"] = (
             f"{column.name} says {yes[0]} in {count} rows, which are left out",
             "medium",
         )
-    elif any(plain in words.VOID for plain in values):
-        found.skip[column.name] = [value for plain, value in values.items() if plain in words.VOID]
+    elif voids := [value for plain, value in values.items() if plain in value_words.VOID]:
+        if _signs(column, voids, amounts) == "negative":
+            _take_back(column, voids, found)
+            return
+        found.skip[column.name] = voids
         found.evidence["skip"] = (f"{column.name} says so", "medium")
-    del amounts
+
+
+def _take_back(column: Column, values: list[str], found: Kinds) -> None:
+    """Keep what is void and negative: it takes back a sale that stands there too."""
+    if found.kind is None:
+        found.kind = _kind_of(column, values)
+        found.kind_column = column
+    text = f"rows with {column.name} = {values[0]} are negative as written, so they take sales back"
+    found.evidence["storno"] = (text, "medium")
 
 
 def _read_words(
     column: Column, amounts: list[float | None], found: Kinds, answers: Answers
 ) -> None:
     """Read a column of words: types and statuses."""
-    refunds = _with(column, words.REFUND)
-    voids = _with(column, words.VOID)
-    stornos = _with(column, words.STORNO)
-    waiting = _with(column, words.OPEN)
-    typed = column.says("kind") or bool(refunds and _with(column, words.SALE))
+    refunds = _with(column, value_words.REFUND)
+    voids = _with(column, value_words.VOID)
+    stornos = _with(column, value_words.STORNO)
+    waiting = _with(column, value_words.OPEN)
+    typed = column.says("kind") or bool(refunds and _with(column, value_words.SALE))
     status = column.says("status", least=7)
-    if voids and (typed or status):
+    if voids and (typed or status) and _signs(column, voids, amounts) == "negative":
+        _take_back(column, voids, found)
+    elif voids and (typed or status):
         found.skip.setdefault(column.name, []).extend(voids)
         count = sum(column.seen[value] for value in voids)
         text = f"{column.name} is {' or '.join(voids)} in {count} rows, which are no sales"
@@ -100,6 +130,12 @@ def _read_words(
         _read_stornos(column, stornos, amounts, found, answers)
     if waiting and status:
         _ask_waiting(column, waiting, found, answers)
+    if len(column.seen) > 1 and _is_of_sale(column):
+        _ask_unknown(column, amounts, "status", found, answers)
+    elif typed and column.says("kind") and (refunds or _with(column, value_words.SALE)):
+        _ask_unknown(column, amounts, "types", found, answers)
+    elif found.kind is None and len(column.seen) > 1:
+        _ask_codes(column, amounts, found, answers)
     if status and not found.status:
         found.status = column.name
 
@@ -201,7 +237,7 @@ def read_prefix(
     rare = [
         text
         for text, count in counts.items()
-        if text.casefold() in _REFUND_PREFIXES and count < 0.35 * column.filled
+        if text.casefold() in value_words.REFUND_PREFIXES and count < 0.35 * column.filled
     ]
     if len(counts) < 2 or len(counts) > 6 or not rare:
         return
@@ -224,36 +260,6 @@ def read_prefix(
         found.questions.append(Question("prefix", text, options))
 
 
-_REFUND_PREFIXES = frozenset(
-    [
-        "r",
-        "c",
-        "g",
-        "rf",
-        "rt",
-        "ret",
-        "ref",
-        "rfd",
-        "rtn",
-        "cn",
-        "cr",
-        "gs",
-        "gu",
-        "av",
-        "avo",
-        "st",
-        "sto",
-        "re",
-        "dev",
-        "res",
-        "rim",
-        "tb",
-        "n",
-        "nc",
-    ]
-)
-
-
 def _signs(column: Column, values: list[str], amounts: list[float | None]) -> str:
     """Tell the sign of the amounts where a column has one of the values."""
     chosen = set(values)
@@ -273,13 +279,7 @@ def _read_stornos(
 ) -> None:
     """Take a storno for a refund where it is negative; else ask."""
     if _signs(column, stornos, amounts) == "negative":
-        if found.kind is None:
-            found.kind = _kind_of(column, stornos)
-            found.kind_column = column
-        found.evidence["storno"] = (
-            f"rows with {column.name} = {stornos[0]} are negative as written",
-            "high",
-        )
+        _take_back(column, stornos, found)
         return
     answer = answers.take("storno")
     if answer == "skip":
@@ -298,6 +298,63 @@ def _read_stornos(
                 ),
             )
         )
+
+
+def _is_known(value: str) -> bool:
+    """Tell whether a value means something here: a word of a set, or several with nothing between."""
+    if words.has_word(value, value_words.VOID | value_words.STORNO | value_words.OPEN):
+        return True
+    if words.has_word(value, value_words.REFUND) or words.word(value) in value_words.SALE:
+        return True
+    return set(words.fold(value).split()) <= value_words.SALE | value_words.BESIDE
+
+
+def _ask_codes(column: Column, amounts: list[float | None], found: Kinds, answers: Answers) -> None:
+    """Ask of short codes in a column of types: the commonest is a sale, a negative one a refund."""
+    if not _TYPE_OF_SALE.search(words.fold(column.name)) or len(column.seen) > _FEW_WORDS:
+        return
+    if any(len(value) > _LONGEST_CODE for value in column.seen):
+        return
+    common = column.seen.most_common(1)[0][0]
+    rest = [one for one in column.seen if one != common]
+    if any(_signs(column, [one], amounts) in {"positive", "mixed"} for one in rest):
+        _ask_unknown(column, amounts, "types", found, answers, but=common)
+
+
+def _is_of_sale(column: Column) -> bool:
+    """Tell whether a column says how a sale ended, not where its goods are."""
+    name = words.fold(column.name)
+    return bool(_STATUS.search(name)) and not _OF_GOODS.search(name)
+
+
+def _ask_unknown(
+    column: Column,
+    amounts: list[float | None],
+    key: str,
+    found: Kinds,
+    answers: Answers,
+    but: str = "",
+) -> None:
+    """Ask of words in a column of statuses or types that nothing here knows. but: one that is."""
+    unknown = [
+        value
+        for value in column.seen
+        if value != but and not _is_known(value) and _signs(column, [value], amounts) != "none"
+    ]
+    if not unknown or len(unknown) > _FEW_WORDS:
+        return
+    answer = answers.take(key)
+    if answer is None:
+        shown = ", ".join(f"{value} ({column.seen[value]} rows)" for value in unknown)
+        text = f"What do these values of {column.name} mean: {shown}? Do such rows count as sales?"
+        options = (Option("take", "yes, all of them"), Option("skip", "no, they are left out"))
+        question = Question(key, f"{text} (or name those to leave out, with commas)", options)
+        found.questions.append(replace(question, free=True, example=unknown[-1]))
+    elif answer != "take":
+        wanted = {part.strip().casefold() for part in answer.split(",")}
+        gone = [one for one in unknown if answer == "skip" or one.casefold() in wanted]
+        found.skip.setdefault(column.name, []).extend(gone)
+        found.evidence["skip"] = (f"{column.name} is {' or '.join(gone)}: as answered", "high")
 
 
 def _ask_waiting(column: Column, waiting: list[str], found: Kinds, answers: Answers) -> None:

@@ -124,9 +124,8 @@ def _unnamed(figures: Amounts) -> Total:
     if len({one.amount for one in proven}) == 1 and len(amounts) == 2:
         name = proven[0].amount
         evidence = f"{name} is {proven[0].text} in {proven[0].share:.1%} of the rows"
-        return Total(
-            name, evidence, "medium", (name,), line_amount=name, money=tuple(figures.money)
-        )
+        money = tuple(figures.money)
+        return Total(name, evidence, "medium", (name,), line_amount=name, unnamed=True, money=money)
     if len(amounts) == 1:
         name = amounts[0].name
         source: object = {"column": name, "take": "first"} if amounts[0].is_head else name
@@ -135,6 +134,7 @@ def _unnamed(figures: Amounts) -> Total:
             f"{name} is the only column of amounts",
             "medium",
             (name,),
+            unnamed=True,
             money=tuple(figures.money),
         )
     return ask_total([(0.0, one) for one in amounts], figures, "several columns hold amounts")

@@ -123,7 +123,8 @@ def _conclude(
         decimals[decimal] += times if decimal else 0
         thousands[mark] += times if mark else 0
     decimal = max(decimals, key=lambda mark: decimals[mark], default="")
-    mark = max(thousands, key=lambda one: thousands[one], default="")
+    others = [one for one in thousands if one != decimal]
+    mark = max(others, key=lambda one: thousands[one], default="")
     seen = next((text for proof, text in examples.items() if proof[0] == decimal), "")
     if decimals["."] and decimals[","]:
         share = decimals[decimal] / decimals.total()

@@ -1,6 +1,7 @@
 """Files that hold no sales: products, shoppers, locations, stock.
 
-Promises that a file with a transaction's id, or with a sale's date and an amount, is none.
+Promises that a file with a transaction's id, or with a sale's date and an amount, is none, nor one
+that says who bought how many at what price.
 """
 
 from __future__ import annotations
@@ -21,7 +22,15 @@ _FILE_NAMES = {
     "shoppers": r"customer|client|kunde|member|shopper|cliente|klant|loyalty",
     "locations": r"store|shop|outlet|branch|location|filiale|magasin|tienda|negozi|loja|winkel",
 }
+_STOCK_NAME = re.compile(
+    r"\b(?:stock|stocks|inventory|inventories|inventur|inventario|inventaire|bestand|bestande|lagerbestand"
+    r"|voorraad|giacenze?|existencias|estoque|stocklevels?|on hand)\b"
+)
+_NOT_STOCK = r"mindest|melde|\b(?:min|max|minimum|maximum|reorder|safety|value|wert|cost|opening|closing|status|age|days)\b"
+WAREHOUSE = r"\b(?:warehouse|lager|lagerort|entrepot|depot|almacen|bodega|magazzino|magazyn|armazem|deposito|magazijn)\b"
+_COUNTED = r"\b(?:date|datum|fecha|data|counted|updated|as of|stand|snapshot|modified|timestamp)\b"
 _PLAIN_DATE = 9  # "Date" alone; a master has dates of something
+_SALE_DATE = 10
 _HANDLE = re.compile(r"^(?:handle|code|id|no|nr|ref|reference|number|key)$")
 # target -> what its column's name must be (role or pattern), in order of preference.
 _TARGETS: dict[str, dict[str, str]] = {
@@ -62,27 +71,20 @@ _TARGETS: dict[str, dict[str, str]] = {
 
 def find_table(sample: Sample, columns: tuple[Column, ...]) -> tuple[str, Column] | None:
     """Return the table that a file fills and its key column, None if it holds sales."""
-    sale_id = any(column.strength("transaction") >= 9 and not column.is_empty for column in columns)
-    dated = any(
-        column.dates and column.strength("date") >= 8 and not column.says("other-date", least=9)
-        for column in columns
-    )
-    plainly = any(
-        column.dates and column.is_full and column.strength("date") >= _PLAIN_DATE
-        for column in columns
-        if not column.says("other-date", least=9)
-    )
-    quantity = any(column.strength("quantity") >= 10 for column in columns)
-    if sale_id or plainly or (dated and quantity):
-        return None
-    amount = any(column.is_number and column.strength("total") >= 7 for column in columns)
-    if dated and amount:
+    if _holds_sales(columns):
         return None
     name = words.fold(sample.path.stem)
+    stock = _stock_key(columns, named=bool(_STOCK_NAME.search(name)))
+    if stock is not None:
+        return "stock_levels", stock
+    bought, billed = _is_bought(columns)
+    if billed:
+        return None
     scored = []
     for table, role in _KEYS.items():
         key = _key(columns, role, named=bool(re.search(_FILE_NAMES[table], name)))
-        if key is None:
+        # Who bought how many of what is a sale, though each shopper may stand there once.
+        if key is None or (bought and table != "products") or _only_counts(columns, key):
             continue
         others = len(_targets(table, columns, key))
         points = others + 3 * bool(re.search(_FILE_NAMES[table], name)) + (key.at == 0) * 2
@@ -91,6 +93,76 @@ def find_table(sample: Sample, columns: tuple[Column, ...]) -> tuple[str, Column
         return None
     points, table, key = max(scored, key=lambda one: one[0])
     return (table, key) if points >= 3 else None
+
+
+def _holds_sales(columns: tuple[Column, ...]) -> bool:
+    """Tell whether a file bears a sale's number, or a sale's date with an amount or a quantity."""
+    if any(column.strength("transaction") >= 9 and not column.is_empty for column in columns):
+        return True
+    own = [column for column in columns if not column.says("other-date", least=9)]
+    if any(
+        column.dates and column.is_full and column.strength("date") >= _PLAIN_DATE for column in own
+    ):
+        return True
+    amount = any(column.is_number and column.strength("total") >= 7 for column in columns)
+    quantity = any(column.strength("quantity") >= 10 for column in columns)
+    # Dates that cannot be read are dates of sales all the same, if they are called so.
+    dated = any(
+        (column.dates and column.strength("date") >= 8)
+        or (column.strength("date") >= _SALE_DATE and not column.is_empty)
+        for column in own
+    )
+    return dated and (quantity or amount)
+
+
+def _only_counts(columns: tuple[Column, ...], key: Column) -> bool:
+    """Tell whether a key numbers rows that say the same again, as those of sales do."""
+    rest = [column.cells for column in columns if column is not key]
+    if len(rest) < 2 or len(key.seen) < key.filled:
+        return False
+    return len(set(zip(*rest, strict=True))) < 0.7 * len(key.cells)
+
+
+def _is_bought(columns: tuple[Column, ...]) -> tuple[bool, bool]:
+    """Tell whether a file says how many were bought, with prices or amounts; and with amounts."""
+    numbers = [column for column in columns if column.is_number]
+    if all(column.strength("quantity") < 10 for column in numbers):
+        return False, False
+    billed = any(column.strength("total") >= 7 for column in numbers)
+    return billed or any(column.strength("unit-price") >= 8 for column in numbers), billed
+
+
+def _stock_key(columns: tuple[Column, ...], *, named: bool) -> Column | None:
+    """Return the column of the products whose stock a file tells, None if it tells none."""
+    quantity = _stock_column(columns, named=named)
+    if quantity is None:
+        return None
+    by_place = any(column.strength("location") >= 8 for column in columns)
+    # A product list may say how many there are besides; what else it says would be lost.
+    if not named and not by_place:
+        return None
+    if any(column.is_number and column.strength("unit-price") >= 8 for column in columns):
+        return None
+    keys = [
+        column
+        for role in ("product", "sku", "barcode")
+        for column in columns
+        if column.strength(role) >= 7 and column.is_full and not column.places
+    ]
+    return keys[0] if keys else None
+
+
+def _stock_column(columns: tuple[Column, ...], *, named: bool) -> Column | None:
+    """Return how many are there: the only column of its kind, or the one that says so best."""
+    numbers = [one for one in columns if one.is_number and not one.unread and one.places <= 3]
+    stock = [
+        one
+        for one in numbers
+        if one.strength("stock") >= 8 and not re.search(_NOT_STOCK, words.fold(one.name))
+    ]
+    counts = [one for one in numbers if one.strength("quantity") >= 7] if named else []
+    found = stock or counts
+    return found[0] if len(found) == 1 else None
 
 
 def _key(columns: tuple[Column, ...], role: str, *, named: bool) -> Column | None:
@@ -128,6 +200,9 @@ def _targets(table: str, columns: tuple[Column, ...], key: Column) -> dict[str, 
 def build_master(columns: tuple[Column, ...], table: str, key: Column, draft: Draft) -> None:
     """Fill a feed for a master file."""
     draft.table = table
+    if table == "stock_levels":
+        _build_stock(columns, key, draft)
+        return
     evidence = f"no sale's id or date; {key.name} numbers the rows"
     if len(key.seen) < key.filled:
         evidence += f", {len(key.seen)} values in {key.filled} rows"
@@ -146,6 +221,25 @@ def build_master(columns: tuple[Column, ...], table: str, key: Column, draft: Dr
         )
     if table == "shoppers":
         _days(columns, draft)
+
+
+def _build_stock(columns: tuple[Column, ...], key: Column, draft: Draft) -> None:
+    """Fill a feed of stock levels; where the stock is, `places` says."""
+    quantity = _stock_column(columns, named=True)
+    name = quantity.name if quantity else ""
+    draft.choose(
+        "table", f"no sale's id or date; {name} says how many of {key.name} are there", "high"
+    )
+    draft.put("product_id", key.name, f"{len(key.seen)} values, never empty", "high")
+    draft.put("quantity", name, "whole numbers, by its name", "high")
+    for column in columns:
+        found = column.dates
+        counted = re.search(_COUNTED, words.fold(column.name))
+        if found and counted and column.is_full and not found.unread and len(found.readings) == 1:
+            written = next(iter(found.readings.values()))
+            form: object = written[0] if len(written) == 1 else list(written)
+            draft.put("counted_at", {"date": column.name, "format": form}, "reads every value")
+            break
 
 
 def _prices(columns: tuple[Column, ...], draft: Draft) -> None:

@@ -16,6 +16,30 @@ _MOST = 0.95
 _FEW, _MANY = 2, 10
 
 
+_NO_TYPES = (
+    "tender",
+    "status",
+    "operator",
+    "description",
+    "product",
+    "sku",
+    "category",
+    "shopper",
+    "location",
+)
+_NO_AMOUNTS = (
+    "transaction",
+    "shopper",
+    "product",
+    "sku",
+    "barcode",
+    "location",
+    "register",
+    "operator",
+    "line",
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Mixed:
     """The types. head: of the sale itself; lines, payments: of its parts."""
@@ -41,10 +65,11 @@ def find_mixed(columns: tuple[Column, ...], groups: list[list[int]]) -> Mixed | 
             or not column.is_full
         ):
             continue
-        if column.says("tender", "status", "operator", least=7):
+        if column.says(*_NO_TYPES, least=6) and not column.says("kind", least=7):
             continue
         for amount in columns:
-            if amount.is_number and amount.places:
+            # A number of the shopper's stands in each row too, and is as equal as can be.
+            if amount.is_number and amount.places and not amount.says(*_NO_AMOUNTS):
                 found = _proved(column, amount, columns, several, groups)
                 if found:
                     return found
@@ -72,6 +97,8 @@ def _proved(
     groups: list[list[int]],
     every: list[list[int]],
 ) -> Mixed | None:
+    if all(len({amount.cells[row] for row in rows}) == 1 for rows in groups):
+        return None  # a figure of the whole sale, in each of its rows
     sums = [_sums(column, amount, rows) for rows in groups]
     for head in column.seen:
         there = [one for one in sums if head in one]

@@ -27,6 +27,7 @@ _NUMBERS = re.compile(
     r"\b(?:id|ids|code|nr|no|num|number|nummer|numero|key|uuid|guid|phone|index|rank|team|barcode|ean)$"
     r"|^(?:id|no|nr|num|number|code)\b"
 )
+_OF_RATE = re.compile(r"\d ?%")  # what is taxed at one of several rates: a part
 # Where a name means two of these equally, the one that stands first is meant.
 _ASIDE = ("cost", "balance", "refunded", "change", "rounding", "tip", "fee", "shipping", "service")
 _MEANT = ("line-amount", "total", "quantity", "unit-price", "net", "gross", "paid")
@@ -46,6 +47,7 @@ class Money:
     role: str
     points: int
     run: Run = "row"
+    alike: bool = False  # the same in all rows of each transaction, which may be by chance
 
     @property
     def name(self) -> str:
@@ -67,6 +69,8 @@ def role_of(name: str, column: Column) -> tuple[str, int]:  # noqa: PLR0911  a l
     """Return what a column of numbers is by its name, and how surely; "" if it does not say."""
     points = {role: strength(role, name) for role in (*_ASIDE, *_MEANT, "tax", "discount", "rate")}
     after = bool(_AFTER.search(fold(name)))
+    if _OF_RATE.search(fold(name)):
+        return "rate", 9
     if points["rate"] >= 8 and not points["total"] >= 9 and "tax" not in fold(name)[:4]:
         return ("discount-rate", 9) if points["discount"] else ("rate", 9)
     if points["discount"] and not after:
@@ -114,8 +118,13 @@ def find_money(columns: tuple[Column, ...], groups: list[list[int]]) -> list[Mon
             continue
         if role == "quantity" and not column.is_whole and column.places > 3:
             role = ""
-        found.append(Money(column, role, points, _run(column, groups)))
+        run = _run(column, groups)
+        found.append(Money(column, role, points, run, run == "varies" and _alike(column, groups)))
     return found
+
+
+def _alike(column: Column, groups: list[list[int]]) -> bool:
+    return bool(groups) and all(len({column.cells[row] for row in rows}) == 1 for rows in groups)
 
 
 def _run(column: Column, groups: list[list[int]]) -> Run:

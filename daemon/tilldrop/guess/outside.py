@@ -39,8 +39,8 @@ def dates_in(text: str) -> list[date]:
     return found
 
 
-def from_outside(sample: Sample, answer: str | None) -> When:
-    """Take the day from the preamble or the file's name."""
+def from_outside(sample: Sample, answer: str | None) -> When | None:
+    """Take the day from the preamble or the file's name; None if neither bears one."""
     rows = sample.rows
     for line in sample.dialect.preamble:
         found = _LABEL_DATE.match(line.replace('"', ""))
@@ -61,9 +61,7 @@ def from_outside(sample: Sample, answer: str | None) -> When:
         return When(
             source, evidence=text, confidence="medium", day=[None] * rows, second=[None] * rows
         )
-    return When(
-        missing=True, evidence="no column holds dates", day=[None] * rows, second=[None] * rows
-    )
+    return None
 
 
 def _outside(

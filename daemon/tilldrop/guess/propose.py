@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tilldrop.guess import figures, known
+from tilldrop.guess.batches import gather_batches
 from tilldrop.guess.build import build
 from tilldrop.guess.draft import Answers, Draft, Question
 from tilldrop.guess.sample import take_sample
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     from datetime import date
     from pathlib import Path
 
+    from tilldrop.guess.batches import Batch
     from tilldrop.guess.figures import Figures
-    from tilldrop.guess.sample import Sample
     from tilldrop.guess.work import Build
     from tilldrop.rows import Report
 
@@ -49,8 +50,9 @@ class Proposal:
 
     @property
     def verdict(self) -> str:
-        """Return the least of the drafts' verdicts."""
+        """Return the least of the drafts' verdicts; what is not accepted is not usable."""
         found = [draft.verdict for draft in self.drafts]
+        found += ["open"] * bool(self.complaints)
         return min(found, key=_LEVELS.index) if found else "refused"
 
 
@@ -62,12 +64,12 @@ def propose(
     given: answers by the question's key or by its number, counted as they come up.
     zone, currency: "" if not known. Raises SampleUnreadable, WorkerLost.
     """
-    samples = [take_sample(path) for path in paths]
-    found = _answered(paths, samples, given, today, use_presets=True)
-    _try(found, paths, zone, currency)
+    batches = gather_batches([take_sample(path) for path in paths])
+    found = _answered(batches, given, today, use_presets=True)
+    _try(found, batches, zone, currency)
     if any(draft.preset and figures.is_doubtful(report) for draft, report in _tried(found)):
-        found = _answered(paths, samples, given, today, use_presets=False)
-        _try(found, paths, zone, currency)
+        found = _answered(batches, given, today, use_presets=False)
+        _try(found, batches, zone, currency)
     for draft, report in _tried(found):
         if figures.is_doubtful(report):
             text = f"the trial refused {report.fault_count} of {report.counts.read} records"
@@ -90,8 +92,7 @@ def propose(
 
 
 def _answered(
-    paths: list[Path],
-    samples: list[Sample],
+    batches: list[Batch],
     given: dict[str, str],
     today: date,
     *,
@@ -102,7 +103,7 @@ def _answered(
     by_number = {int(key): answer for key, answer in given.items() if key.isdecimal()}
     keys: list[str] = []
     while True:
-        found = _propose(paths, samples, by_key, today, use_presets=use_presets)
+        found = _propose(batches, by_key, today, use_presets=use_presets)
         keys += [question.key for question in found.questions if question.key not in keys]
         ready = [
             (keys[number - 1], answer)
@@ -118,8 +119,7 @@ def _answered(
 
 
 def _propose(
-    paths: list[Path],
-    samples: list[Sample],
+    batches: list[Batch],
     given: dict[str, str],
     today: date,
     *,
@@ -127,12 +127,12 @@ def _propose(
 ) -> Proposal:
     answers = Answers(given)
     builds: list[Build] = []
-    for path, sample in zip(paths, samples, strict=True):
-        draft = Draft("", [_pattern(path.name, alone=len(paths) == 1)], path.name)
-        made = build(sample, draft, answers, today)
-        preset = known.find_preset(sample) if use_presets else None
+    for batch in batches:
+        draft = Draft("", [_files(batch, alone=len(batches) == 1)], batch.told)
+        made = build(batch.sample, draft, answers, today)
+        preset = known.find_preset(batch.sample) if use_presets else None
         if preset is not None:
-            made.draft = fresh = Draft("", draft.files, path.name)
+            made.draft = fresh = Draft("", draft.files, batch.told)
             fresh.read, fresh.choices = (
                 draft.read,
                 {key: one for key, one in draft.choices.items() if key.startswith("read.")},
@@ -148,20 +148,21 @@ def _propose(
     return Proposal(drafts, to_toml(drafts), list(questions.values()), unused=unused)
 
 
-def _try(found: Proposal, paths: list[Path], zone: str, currency: str) -> None:
+def _try(found: Proposal, batches: list[Batch], zone: str, currency: str) -> None:
     """Import the samples with all feeds that can be used."""
     usable = [
-        (draft, path) for draft, path in zip(found.drafts, paths, strict=True) if not draft.is_open
+        (draft, batch)
+        for draft, batch in zip(found.drafts, batches, strict=True)
+        if not draft.is_open
     ]
     found.currency = currency or next(
         (draft.currency for draft in found.drafts if draft.currency), ""
     )
     ready = []
-    for draft, path in sorted(usable, key=lambda one: one[0].table == "transactions"):
+    for draft, batch in sorted(usable, key=lambda one: one[0].table == "transactions"):
         feeds, wrong = figures.feeds_of(to_toml([draft]))
         found.complaints += [f"{draft.sample}: {one}" for one in wrong]
-        if feeds:
-            ready.append((feeds[0], path))
+        ready += [(feeds[0], path) for path in batch.paths if feeds]
     if ready and not found.complaints:
         found.figures = figures.try_feeds(ready, zone or "UTC", found.currency or "EUR")
 
@@ -175,15 +176,22 @@ def _tried(found: Proposal) -> list[tuple[Draft, Report]]:
     ]
 
 
-def _pattern(name: str, *, alone: bool) -> str:
-    """Return a pattern that takes the next files of this name too."""
+def _files(batch: Batch, *, alone: bool) -> str:
+    return _pattern(batch.paths[0].name, alone=alone, several=len(batch.paths) > 1)
+
+
+def _pattern(name: str, *, alone: bool, several: bool = False) -> str:
+    """Return a pattern that takes the next files of this name too.
+
+    alone: there is one feed. several: files are known whose names differ in digits.
+    """
     stem, dot, suffix = name.rpartition(".")
     stem = stem if dot else suffix
     end = f".{suffix}" if dot else ""
     plain = re.sub(r"[\[\]*?]", "?", stem)  # what a pattern would read otherwise
     general = re.sub(r"\d+(?:[-_. ]?\d+)*", "*", plain)
     if not re.search(r"[^\W\d_]", general):
-        general = "*" if alone else stem
+        general = "*" if alone else re.sub(r"\d", "[0-9]", plain) if several else stem
     elif "*" not in general:
         general += "*" if alone else ""
     return f"{general}{end}".strip()

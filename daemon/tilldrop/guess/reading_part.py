@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tilldrop.importer.cards import mask
+
 if TYPE_CHECKING:
     from tilldrop.guess.draft import Draft
     from tilldrop.guess.sample import Sample
@@ -47,6 +49,18 @@ def put_reading(sample: Sample, draft: Draft) -> None:
         draft.choose(
             "read.footer_lines", f'the file ends with "{sample.left_out[-1][:60]}"', "medium"
         )
+
+
+def note_cards(sample: Sample, draft: Draft) -> None:
+    """Tell of columns that hold card numbers, for which deliveries are refused."""
+    for column in sample.columns:
+        cards = sum(times for value, times in column.seen.items() if mask(value) != value)
+        # Of other numbers of that length, one in ten has the same check digit.
+        if cards and cards > 0.5 * column.filled:
+            draft.notes.append(
+                f"{column.name} holds card numbers in {cards} rows. Such files are refused, unless the"
+                ' customer has card_data = "mask"; better is an export without them.'
+            )
 
 
 def _put_header(sample: Sample, draft: Draft) -> None:

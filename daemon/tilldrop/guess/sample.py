@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from tilldrop.errors import SampleUnreadable
-from tilldrop.guess import dates, marks, words
+from tilldrop.guess import dates, marks, value_words, words
 from tilldrop.guess.contents import open_contents
 from tilldrop.guess.dialect import Dialect, find_dialect, records
 from tilldrop.guess.encodings import Encoding, decode, find_encoding
@@ -83,7 +83,7 @@ class Column:
     @cached_property
     def time(self) -> str:
         """Return the format of times of day, "" if the cells are none."""
-        named = words.says(self.name, "time", least=5) or self.name.startswith("#")
+        named = words.says(self.name, "time", least=5)
         return dates.find_times(self.seen, named=named) if self.seen else ""
 
     @cached_property
@@ -157,7 +157,7 @@ def take_sample(path: Path) -> Sample:
     whole = len(rows) < MAX_ROWS and size < MAX_BYTES
     even, ragged, longer = _even(body, width, len(dialect.header))
     columns, nulls = _columns(dialect.header[:width], even)
-    found = _read_numbers(columns)
+    found = find_numbers(columns)
     return Sample(
         path,
         encoding,
@@ -228,7 +228,7 @@ def _columns(
 def _nulls(cells: list[str]) -> frozenset[str]:
     """Return the texts that mean an empty cell: odd ones out among numbers and dates."""
     seen = Counter(cell for cell in cells if cell)
-    odd = {cell for cell in seen if cell.casefold() in words.NULLS}
+    odd = {cell for cell in seen if cell.casefold() in value_words.NULLS}
     if not odd:
         return frozenset()
     rest = [cell for cell in list(seen)[:400] if cell not in odd]
@@ -239,7 +239,7 @@ def _nulls(cells: list[str]) -> frozenset[str]:
     return frozenset(odd) if typed > 0.95 * len(rest) else frozenset(named)
 
 
-def _read_numbers(columns: tuple[Column, ...]) -> Marks:
+def find_numbers(columns: tuple[Column, ...]) -> Marks:
     """Find the marks over all columns that are numbers in some form, and read the numbers."""
     maybe = []
     for column in columns:
@@ -362,4 +362,6 @@ def _is_summary(row: Row, width: int) -> bool:
     first = filled[0]
     if marks.body(first) is not None and len(filled) > 1:
         return False
-    return words.has_word(first, words.SUMMARY) or bool(re.match(r"[-=*]{3,}|\(?\d+ rows?", first))
+    return words.has_word(first, value_words.SUMMARY) or bool(
+        re.match(r"[-=*]{3,}|\(?\d+ rows?", first)
+    )

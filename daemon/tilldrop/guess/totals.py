@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from tilldrop.guess import proofs
 from tilldrop.guess.amounts import Amounts, Total, ask_total
 from tilldrop.guess.doubts import ask_cents, settle_discount, settle_tax
+from tilldrop.guess.draft import Option, Question
 from tilldrop.guess.made_up import make_total
 from tilldrop.guess.money import Money, find_money, shared
 from tilldrop.guess.proofs import Product, Relation, written
@@ -201,12 +202,33 @@ def _of_amounts(finals: list[Money], figures: Amounts) -> Total:
     weak = weak or _may_count(best, figures, related, multiplied)
     if best.role == "paid" or weak or _rival(ranked, rows):
         return ask_total(ranked, figures, evidence)
+    if best.alike and not multiplied:
+        return _of_alike(best, figures)
     settled = settle_tax(best, figures, rows, related, multiplied) or settle_discount(
         best, figures, related, multiplied
     )
     if settled:
         return settled
     return _taken(best, figures, evidence, related, multiplied)
+
+
+def _of_alike(best: Money, figures: Amounts) -> Total:
+    """Ask whether an amount that is the same in all rows of a sale is the sale's."""
+    answer = figures.answers.take("take")
+    if answer is None and figures.answers.take("repeats") == "lines":
+        answer = "sum"
+    money = tuple(figures.money)
+    if answer in {"first", "sum"}:
+        source = {"column": best.name, "take": answer}
+        line = best.name if answer == "sum" else None
+        return Total(source, "as answered", "high", (best.name,), line_amount=line, money=money)
+    several = sum(len(group) > 1 for group in figures.groups)
+    text = f"{best.name} is the same in all rows of each of the {several} sales that have several. What is it?"
+    options = (
+        Option("first", "the whole sale's: it counts once"),
+        Option("sum", "each row's: they are added"),
+    )
+    return Total(question=Question("take", text, options), evidence=text, money=money)
 
 
 def _taken(

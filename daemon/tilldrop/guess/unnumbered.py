@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tilldrop.guess import words
 from tilldrop.guess.draft import Option, Question
 from tilldrop.guess.extras import is_itemised
 from tilldrop.guess.groups import settle
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 _FEWEST = 5
 _SELDOM = 0.1
+_PLAIN_AMOUNT = 7  # "amount", "value": of anything
 _TELLING = ("shopper", "register", "operator", "description", "total", "product")
 
 
@@ -25,7 +27,7 @@ def write_numbered(made: Build) -> None:
     """Write an id made of several columns, or ask for one."""
     draft = made.draft
     answer = made.answers.take("id")
-    question = _summed_up(made) or _grouped(made) if answer is None else None
+    question = _summed_up(made) or _grouped(made) or _bare(made) if answer is None else None
     if question is None and answer != "rows":
         question = _of_one_time(made)
     if question is not None:
@@ -73,6 +75,18 @@ def _of_one_time(made: Build) -> Question | None:
     return Question("id", "No column numbers the sales. What is one sale?", options, free=True)
 
 
+def _bare(made: Build) -> Question | None:
+    """Ask where nothing but a date and an amount speaks of sales: so do readings of meters."""
+    sold = ("product", "sku", "barcode", "description", "tender", "shopper", "register", "operator")
+    named = any(column.says(*sold, "quantity", "unit-price") for column in made.columns)
+    total = made.draft.map.get("total")
+    sure = isinstance(total, str) and words.strength("total", total) > _PLAIN_AMOUNT
+    if named or sure or any(column.name.startswith("#") for column in made.columns):
+        return None
+    text = "No column numbers the sales, and nothing but an amount speaks of them. Is each row one?"
+    return Question("id", text, (Option("rows", "yes, each row is a sale"),), free=True)
+
+
 def _are_days(made: Build) -> bool:
     """Tell whether there is one row for each location and day."""
     when, place = made.when, made.place.column
@@ -90,7 +104,7 @@ def _unsaid_groups(made: Build) -> list[str]:
         if (
             not column.is_full
             or column.dates
-            or column.time
+            or column in (made.when.time, made.when.column)
             or column.places
             or column is made.place.column
         ):
@@ -132,6 +146,8 @@ def parts_of(made: Build, roles: tuple[str, ...] = _TELLING) -> list[str]:
             if column.strength(role) >= 6 and column.is_full and not column.dates:
                 parts.append(column.name)
                 break
+    if len(parts) == 1:  # an id is joined of two at least
+        parts += [one.name for one in made.columns if one.is_full and one.name not in parts][:1]
     return parts
 
 

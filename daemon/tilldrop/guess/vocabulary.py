@@ -9,7 +9,7 @@ from __future__ import annotations
 
 _NUMBER = r"(?:id|ids|no|nos|nr|nro|num|number|nummer|numero|n|ref|reference|referenz|code|key|#|uuid|guid|cod|codigo|codice|kennung)"
 _SALE = (
-    r"(?:transaction|transactions|trans|trx|txn|tran|receipt|sale|sales|order|invoice|ticket|bill|check"
+    r"(?:transaction|transactions|trans|trx|txn|tran|receipt|rcpt|sale|sales|order|invoice|ticket|bill|check"
     r"|cheque|chk|basket|cart|purchase|payment|voucher|doc|document|bon|beleg|rechnung|rechnungs"
     r"|kassenbon|kassenbeleg|quittung|quittungs|transaktion|transaktions|vorgang|vorgangs|auftrag"
     r"|auftrags|bestell|bestellung|verkauf|verkaufs|buchung|buchungs|facture|recu|commande|vente"
@@ -23,10 +23,10 @@ _ITEM = (
 )
 _STORE = (
     r"(?:store|shop|branch|outlet|site|location|filiale|filial|filialen|standort|markt|laden|magasin"
-    r"|boutique|pdv|tienda|sucursal|local|negozio|loja|winkel|vestiging|filialnummer|restaurant|salon"
+    r"|boutique|pdv|tienda|sucursal|local|negozio|loja|winkel|vestiging|filiaal|filialnummer|restaurant|salon"
     r"|betriebsstatte|betriebsstaette|geschaft|geschaeft|etablissement|punto vendita|ponto de venda"
     r"|point de vente|punto de venta|verkaufsstelle|verkooppunt|depot|kiosk|station|sede|merchant location"
-    r"|business location|cafe|theatre|theater)"
+    r"|business location|cafe|theatre|theater|point of sale|sales point)"
 )
 _MONEY = (
     r"(?:total|totals|amount|amt|sum|value|gesamt|betrag|summe|wert|montant|somme|valeur|importe|suma|valor"
@@ -40,6 +40,7 @@ ROLES: dict[str, tuple[tuple[str, int], ...]] = {
         (rf"\b(?:id|no|nr|nro|num|number|numero|n|n o|ref|reference|codigo|cod|codice) (?:de |do |da |del |della |di |du |der |des )?(?:la |l |el )?{_SALE}\b", 10),
         (rf"^{_SALE}(?:id|no|nr|num|number|nummer|code|ref|key)$", 10),
         (rf"^{_SALE}s?(?:id|nr|no|num|number|nummer)\b", 9),
+        (r"^(?:increment id|bon id|sales record number|pos reference)$", 10),
         (r"^(?:bonnr|belegnr|bon nr|rgnr|re nr|rech nr|auftragsnr|kassenbonnr|zbon)", 9),
         (rf"^{_SALE}$", 7),
         (r"^(?:id|number|nummer|numero|nr|nro|num|no|ref|reference|referenz|name|key|uuid|guid|identifier)$", 4),
@@ -55,7 +56,7 @@ ROLES: dict[str, tuple[tuple[str, int], ...]] = {
         (rf"\b{_STORE} {_NUMBER}\b", 10),
         (rf"\b(?:id|no|nr|num|number|numero|n|code|cod|codigo|codice) (?:de |do |da |del |della |di |du )?(?:la |l |el )?{_STORE}\b", 10),
         (rf"^{_STORE}(?:id|no|nr|num|number|nummer|code)$", 10),
-        (r"^(?:filialnr|filialnummer|marktnr|marktnummer|winkelnr|winkelnummer|standortnr)", 10),
+        (r"^(?:filiaalnr|filiaalnummer|filialnr|filialnummer|marktnr|marktnummer|winkelnr|winkelnummer|standortnr)", 10),
         (rf"^{_STORE}$", 9),
         (rf"\b{_STORE} name\b|\bname {_STORE}\b|^(?:nom|nombre|nome|naam) (?:de |do |da |del |di |du |des )?(?:la |l |el )?{_STORE}$|^{_STORE}(?:name|naam)$", 8),
         (rf"\b(?:sales|retail|selling|pos|merchant) {_STORE}\b", 8),
@@ -77,14 +78,15 @@ ROLES: dict[str, tuple[tuple[str, int], ...]] = {
         (r"^(?:customer|client|kunde|cliente|klant|member|loyalty|kundenkarte|carte client|carte fidelite)$", 6),
     ),
     "date": (
+        (r"\b(?:verkauft|gekauft|bestellt|erstellt) am\b|\b(?:vendu|achete|commande) le\b|\b(?:vendido|comprado) el\b|\bvenduto il\b|\bvendido em\b", 10),
         (r"\b(?:transaction|trans|trx|txn|sale|sales|sold|order|ordered|invoice|receipt|purchase|ticket|bill|business|check|payment|rechnung|rechnungs|beleg|bon|verkauf|verkaufs|kauf|bestell|transaktion|transaktions|buchung|buchungs|vente|facture|commande|venta|factura|pedido|compra|vendita|fattura|scontrino|ordine|venda|verkoop|factuur|transactie|bestel|emissao)s? ?(?:date|datetime|date time|dt|datum|timestamp|time|at|on|day|opened|created)\b", 10),
         (r"^(?:rechnungsdatum|belegdatum|bondatum|verkaufsdatum|kaufdatum|bestelldatum|transaktionsdatum|buchungsdatum|transactiedatum|factuurdatum|verkoopdatum|orderdatum|invoicedate|orderdate|saledate|transactiondate|transdate|datevente|datum uhrzeit|datumuhrzeit|datetime|date time|date heure|fecha hora|data ora|data hora|datum tijd)$", 10),
         (r"\b(?:date|fecha|data|datum) (?:de |della |di |da |del |do |et heure |y hora )?(?:la |l )?(?:vente|transaction|facture|commande|ticket|venta|factura|compra|pedido|operacion|transaccion|vendita|scontrino|fattura|transazione|ordine|venda|compra|transacao|pedido|emissao|operation|heure|hora|ora)\b", 10),
-        (r"^(?:date|datum|fecha|data|jour|tag|dia|giorno|dag|day|when|timestamp|zeitstempel|horodatage|zeitpunkt|moment)$", 9),
+        (r"^(?:date|dt|datum|fecha|data|jour|tag|dia|giorno|dag|day|when|timestamp|zeitstempel|horodatage|zeitpunkt|moment)$", 9),
         (r"^(?:created|created at|created on|date created|created date|opened|opened at|closed|closed at|completed at|sold at|sold on|issued at|placed at|ordered at|local time|order created|timestamp utc|ts)\b", 8),
         (r"\b(?:date|datum|fecha|data|timestamp|datetime)\b|(?:datum|date)$", 3),
     ),
-    "other-date": ((r"\b(?:ship|shipped|shipping|deliver|delivered|delivery|due|required|paid|fulfilled|updated|modified|changed|printed|exported|export|expiry|expires|birth|procured|procure|received|refund|void|cancel|cancelled|canceled|deposit|settle|settled|settlement|payout|start|end|joined|since|liefer|versand|falligkeit|faelligkeit|geburts|geandert|livraison|echeance|naissance|envio|entrega|vencimiento|spedizione|consegna|scadenza|lever|verval|next payment|closing|last|validity|signup)\b|lieferdatum|versanddatum|geburtsdatum|leverdatum|faelligkeits|falligkeits", 9),),
+    "other-date": ((r"\b(?:bezahlt|versendet|versandt|geliefert|paye|expedie|pagado|pagato|spedito)\b|\b(?:ship|shipped|shipping|deliver|delivered|delivery|due|required|paid|fulfilled|updated|modified|changed|printed|exported|export|expiry|expires|birth|procured|procure|received|refund|void|cancel|cancelled|canceled|deposit|settle|settled|settlement|payout|start|end|joined|since|liefer|versand|falligkeit|faelligkeit|geburts|geandert|livraison|echeance|naissance|envio|entrega|vencimiento|spedizione|consegna|scadenza|lever|verval|next payment|closing|last|validity|signup)\b|lieferdatum|versanddatum|geburtsdatum|leverdatum|faelligkeits|falligkeits", 9),),
     "time": (
         (r"^(?:time|uhrzeit|zeit|heure|hora|ora|tijd|tijdstip|clock|time of day|zeit hhmm|hour minute)$", 10),
         (r"\b(?:transaction|trans|sale|sales|order|ordered|receipt|invoice|purchase|ticket|bon|beleg|kauf|verkaufs|rechnungs|order|bill|check|payment) ?(?:time|uhrzeit|zeit|hour)\b", 10),
@@ -94,8 +96,8 @@ ROLES: dict[str, tuple[tuple[str, int], ...]] = {
         (r"\b(?:grand|order|transaction|receipt|invoice|sale|ticket|bill|check|basket|document) ?total\b", 10),
         (r"\b(?:grand|order|transaction|receipt|invoice|ticket|bill|check|basket)s? ?(?:total )?(?:amount|value|amt|sum)\b", 9),
         (r"\btotal (?:amount|collected|price|incl|inc|due|value|sales|sale|brutto|gross|with tax|ttc|general|factura|venta|ticket|a pagar|da pagare|documento|with vat|after tax|charged|order|ticket)\b", 9),
-        (r"^(?:total|totale|totaal|totaux|gesamt|gesamtbetrag|gesamtsumme|endbetrag|endsumme|rechnungsbetrag|bonsumme|belegsumme|totaalbedrag|brutto|bruttobetrag|bruttosumme|bruttoumsatz|total ttc|ttc|montant ttc|importe total|totale documento|valor total|gross|gross amount|gross sales|gross total|zahlbetrag|summe brutto|summe|somma|suma|montant total|totale scontrino|total eur|total incl|net a payer|net à payer|totaal incl|totaal incl btw|bedrag incl|bedrag incl btw|kassabon bedrag|bonbedrag|total com iva|total con iva|totale ivato|totale ivato)\b", 9),
-        (r"^(?:amount|betrag|montant|importe|importo|bedrag|valor|umsatz|omzet|value|sales|revenue|turnover|sale|sale amount|sales amount|basket value|verkaufsbetrag|ca ttc|wert|venta|ventas|vendite|vendas|dollar value|spend|total spend)\b", 7),
+        (r"^(?:total|totale|totaal|totaux|gesamt|gesamtbetrag|gesamtsumme|endbetrag|endsumme|rechnungsbetrag|bonsumme|belegsumme|totaalbedrag|brutto|bruttobetrag|bruttosumme|bruttoumsatz|total ttc|ttc|montant ttc|importe total|totale documento|valor total|vlr total|vl total|gross|gross amount|gross sales|gross total|zahlbetrag|summe brutto|summe|somma|suma|montant total|totale scontrino|total eur|total incl|net a payer|net à payer|totaal incl|totaal incl btw|bedrag incl|bedrag incl btw|kassabon bedrag|bonbedrag|total com iva|total con iva|totale ivato|totale ivato)\b", 9),
+        (r"^(?:amount|amt|betrag|montant|importe|importo|bedrag|valor|umsatz|omzet|value|sales|revenue|turnover|sale|sale amount|sales amount|basket value|verkaufsbetrag|ca ttc|wert|venta|ventas|vendite|vendas|dollar value|spend|total spend|money)\b", 7),
         (r"\b(?:total|gesamt|totale|totaal|montant|importe|importo|bedrag|betrag|brutto|amount|revenue|umsatz|ttc)\b|(?:betrag|summe|bedrag|umsatz)$", 5),
     ),
     "line-amount": (
@@ -104,6 +106,7 @@ ROLES: dict[str, tuple[tuple[str, int], ...]] = {
         (r"^sales$", 6),
     ),
     "quantity": (
+        (r"^(?:total |number of |no of |nb |num |anzahl |nombre d |numero de )?(?:items|units|articles|artikel|pieces|products|qty|quantity|menge|articulos|unidades|articoli|pezzi|itens)(?: sold| count| total)?$|^(?:items?|product|article) count$", 10),
         (r"^(?:quantity|qty|quant|menge|anzahl|stuck|stueck|stk|quantite|qte|cantidad|cant|quantita|qta|quantidade|qtd|qtde|aantal|units|pieces|pcs|item count|count|(?:units|items|pieces|bottles|boxes|cases|packs|tickets) sold|verkaufte menge)$", 10),
         (r"\b(?:quantity|qty|menge|anzahl|quantite|cantidad|quantita|quantidade|aantal|units|number of)\b", 7),
         (r"(?:menge|anzahl|aantal|qty|quantity)$", 7),
@@ -122,7 +125,7 @@ ROLES: dict[str, tuple[tuple[str, int], ...]] = {
         (r"\b(?:gross|brutto|ttc|incl|inkl|including|inc|con iva|ivato|iva inclusa|iva incluida|iva inc|com iva|incl btw|inc vat|with tax|with vat|after tax|tax included|tvac|gross sales|bruttobetrag|bruttoumsatz)\b|^brutto\w*", 9),
     ),
     "tax": (
-        (r"\b(?:tax|taxes|vat|gst|hst|pst|mwst|ust|mehrwertsteuer|umsatzsteuer|steuer|steuerbetrag|tva|iva|btw|tps|tvq|igic|icms|iss|taxe|tasse|imposto|impuesto|impuestos|imposta|belasting)\b|^(?:mwst|ust|btw)\w*|steuer", 9),
+        (r"\b(?:(?:tax|vat|gst|mwst|ust|tva|iva|btw|steuer)\d+|tax|taxes|vat|gst|hst|pst|mwst|ust|mehrwertsteuer|umsatzsteuer|steuer|steuerbetrag|tva|iva|btw|tps|tvq|igic|icms|iss|taxe|tasse|imposto|impuesto|impuestos|imposta|belasting)\b|^(?:mwst|ust|btw)\w*|steuer", 9),
     ),
     "rate": ((r"%|\b(?:rate|percent|percentage|pct|satz|prozent|taux|tasa|tipo|aliquota|taxa|tarief|percentuale|porcentaje)\b|(?<!um)satz$|prozent$", 8),),
     "discount": (

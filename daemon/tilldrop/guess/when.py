@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from tilldrop.guess import dates, words
+from tilldrop.guess import dates, tongues, words
 from tilldrop.guess.clocks import (
     When,
     cut_midnights,
@@ -18,6 +18,7 @@ from tilldrop.guess.clocks import (
     pad_times,
     time_column,
 )
+from tilldrop.guess.counted_dates import find_counted
 from tilldrop.guess.draft import Option, Question
 from tilldrop.guess.outside import ORDER_WORDS, dates_in, from_outside
 
@@ -32,13 +33,16 @@ _AMERICAN = re.compile(
 )
 
 
+_NAMED = 8
+
+
 def find_when(sample: Sample, answer: str | None, named: str | None, today: date) -> When:
     """Find date and time. answer: the order said; named: the column said."""
     columns = _ordered(sample.columns, sample.rows, named)
     if not columns:
-        return from_outside(sample, answer)
+        return find_counted(sample) or from_outside(sample, answer) or _faulty(sample)
     column = columns[0]
-    found = column.dates
+    found = column.dates or _read_as_said(column)
     if found is None:
         return When(missing=True)
     if (
@@ -66,7 +70,8 @@ def _ordered(columns: tuple[Column, ...], rows: int, named: str | None) -> list[
         return [
             column
             for column in columns
-            if column.name.casefold() == named.casefold() and column.dates
+            if column.name.casefold() == named.casefold()
+            and (column.dates or _read_as_said(column))
         ]
     maybe = [
         column
@@ -87,6 +92,30 @@ def _ordered(columns: tuple[Column, ...], rows: int, named: str | None) -> list[
     )
 
 
+def _read_as_said(column: Column) -> Dates | None:
+    return dates.find_dates(column.seen, named=True, answered=True)
+
+
+def _faulty(sample: Sample) -> When:
+    """Ask of a column that is named as the date, though many of its values are none."""
+    when = When(missing=True, day=[None] * sample.rows, second=[None] * sample.rows)
+    when.evidence = "no column holds dates"
+    column = max(sample.columns, key=_points, default=None)
+    found = _read_as_said(column) if column is not None and _points(column) >= _NAMED else None
+    if column is None or found is None:
+        return when
+    other = next(iter(found.unread), "")
+    text = (
+        f"{found.unread.total()} of {column.filled} values of {column.name} are written otherwise than"
+        f" the others, such as {other!r}. Is it the date all the same, and are these rows refused?"
+    )
+    when.missing, when.question = (
+        False,
+        Question("date", text, (Option(column.name, "yes"),), free=True),
+    )
+    return when
+
+
 def _points(column: Column) -> int:
     points = column.strength("date")
     return points - 11 if column.says("other-date", least=9) else points
@@ -102,7 +131,7 @@ def _read(column: Column, found: Dates, sample: Sample, answer: str | None, toda
     if not found.has_time and when.time is None:
         pad_times(when, sample.columns)
     hours = None if found.has_time or when.time else hours_apart(sample.columns)
-    _lay_out(when, column, written, hours)
+    _lay_out(when, column, written, timed=found.has_time, apart=hours is not None)
     when.evidence = f"{column.name}: {order.evidence}"
     when.confidence = order.confidence if not found.unread else "medium"
     if found.unread:
@@ -185,7 +214,7 @@ def _by_weekday(column: Column, found: Dates, columns: tuple[Column, ...]) -> da
         if (
             not names
             or len(names) > 7
-            or not all(any(one in day for day in words.WEEKDAYS) for one in names)
+            or not all(any(one in day for day in tongues.WEEKDAYS) for one in names)
         ):
             continue
         shares = {}
@@ -195,7 +224,7 @@ def _by_weekday(column: Column, found: Dates, columns: tuple[Column, ...]) -> da
                 for cell, day in zip(column.cells[:2000], other.cells[:2000], strict=True)
                 if cell and day and (at := dates.read(cell, written))
             ]
-            good = sum(day in words.WEEKDAYS[at.weekday()] for at, day in pairs)
+            good = sum(day in tongues.WEEKDAYS[at.weekday()] for at, day in pairs)
             shares[order] = good / max(1, len(pairs))
         best = max(shares, key=lambda one: shares[one])
         if shares[best] > 0.99 and sum(share > 0.5 for share in shares.values()) == 1:
@@ -207,7 +236,7 @@ def _by_speech(found: Dates, sample: Sample) -> dates.Order | None:
     """Go by the language or by American zones: likely, not certain."""
     if set(found.readings) != {"dmy", "mdy"}:
         return None
-    tongue = words.language(sample.header)
+    tongue = tongues.language(sample.header)
     if tongue:
         return dates.Order(
             "dmy", f"day and month could be swapped; the column names are {tongue}", "medium"
@@ -231,13 +260,12 @@ def _order_question(column: Column, found: Dates, cells: list[str]) -> Question:
 
 
 def _lay_out(
-    when: When, column: Column, written: tuple[str, ...], hours: list[Column] | None
+    when: When, column: Column, written: tuple[str, ...], *, timed: bool, apart: bool
 ) -> None:
-    """Work out day and second of each row."""
+    """Work out day and second of each row. apart: hour and minute stand in columns of their own."""
     known: dict[str, tuple[int | None, int | None]] = {"": (None, None)}
     clock: dict[str, int | None] = {"": None}
-    timed = bool(column.dates and column.dates.has_time)
-    when.has_time = timed or when.time is not None or hours is not None
+    when.has_time = timed or when.time is not None or apart
     for row, cell in enumerate(column.cells):
         if cell not in known:
             at = dates.read(cell, written)

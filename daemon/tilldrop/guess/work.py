@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tilldrop.guess import words
+from tilldrop.guess import value_words, words
 from tilldrop.guess.groups import Facts
 from tilldrop.guess.sample import Column
 
@@ -38,6 +38,7 @@ class Build:
         self.total: Total
         self.mixed: Mixed | None = None
         self.groups: list[list[int]] = []
+        self.once = False  # rows of one id repeat each other word for word
 
 
 def facts_of(made: Build, location: Column | None) -> Facts:
@@ -49,7 +50,7 @@ def facts_of(made: Build, location: Column | None) -> Facts:
             for column in made.columns
             if column.says("kind")
             and 2 <= len(column.seen) <= 12
-            and any(words.has_word(value, words.REFUND) for value in column.seen)
+            and any(words.has_word(value, value_words.REFUND) for value in column.seen)
         ),
         None,
     )

@@ -16,15 +16,11 @@ from zoneinfo import ZoneInfo
 
 from tilldrop import formats
 from tilldrop.importer.values import compiled
+from tilldrop.month_names import months_by_name
 from tilldrop.spoken_zones import find_offset_s, find_zone
 
 FIRST_YEAR = 1900
 LAST_YEAR = 2200
-
-_MONTHS = (
-    *("January", "February", "March", "April", "May", "June", "July"),
-    *("August", "September", "October", "November", "December"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +42,7 @@ class Moment:
 _FIELDS = {
     "YYYY": "(?P<year>[0-9]{4})",
     "YY": "(?P<short_year>[0-9]{2})",
-    "MMM": "(?P<month_name>%s)",
+    "MMM": "(?P<month_name>%s)[.]?",
     "MM": "(?P<month>0[1-9]|1[0-2])",
     "M": "(?P<month>1[0-2]|0?[1-9])",
     "DD": "(?P<day>0[1-9]|[12][0-9]|3[01])",
@@ -124,8 +120,11 @@ def is_in_range(moment: Moment) -> bool:
 @cache
 def _month_names() -> str:
     """Return the pattern of a month's name in any case, long names first."""
-    names = [name for month in _MONTHS for name in dict.fromkeys((month, month[:3]))]
-    return "|".join("".join(f"[{char.upper()}{char.lower()}]" for char in name) for name in names)
+    names = sorted(months_by_name(), key=len, reverse=True)
+    return "|".join(
+        "".join(f"[{char.upper()}{char}]" if char.isalpha() else char for char in name)
+        for name in names
+    )
 
 
 def _moment(found: dict[str, str | None]) -> Moment | None:
@@ -160,7 +159,7 @@ def _month(found: dict[str, str | None]) -> int:
     name = found.get("month_name")
     if name is None:
         return int(found["month"] or 0)
-    return next(at for at, month in enumerate(_MONTHS, 1) if month[:3].lower() == name[:3].lower())
+    return months_by_name()[name.lower()]
 
 
 def _hour(hour: str | None, half: str | None) -> int:
