@@ -14,18 +14,27 @@ import contextlib
 import ctypes
 import os
 import sys
+import threading
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tilldrop import cli
 from tilldrop.errors import LedgerFailed, NoSuchDelivery
+from tilldrop.importer.supervisor import Supervisor
 from tilldrop.intake import Intake
+from tilldrop.ledger import Ledger
+from tilldrop.sqlite import sqlite3
 from tilldrop.upload import Upload
 from tilldrop.visit import Visit
+from tilldrop.watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tilldrop.delivery import Cause, Delivery, State
+    from tilldrop.rows import Job, Report
 
 PR_SET_PTRACER = 0x59616D61
 PR_SET_PTRACER_ANY = ctypes.c_ulong(-1)
@@ -77,6 +86,25 @@ def committed_after_rename() -> None:
     Intake.accept = accept  # type: ignore[method-assign]
 
 
+def state_before_rows() -> None:
+    """A delivery is imported by what a rehearsal on a copy reports; its rows are booked later."""
+    run = Supervisor.run
+
+    def run_late(self: Supervisor, job: Job) -> Report:
+        copy = Path(job.data_path).with_name("rehearsal.db")
+        copy.unlink(missing_ok=True)
+        with closing(sqlite3.connect(job.data_path)) as data:
+            data.execute("VACUUM INTO ?", (str(copy),))
+        report = run(self, replace(job, data_path=str(copy)))
+        kept = Path(job.path).parents[1] / "kept" / Path(job.path).name
+        later = threading.Timer(LATE_S, run, (self, replace(job, path=str(kept))))
+        later.daemon = True
+        later.start()
+        return report
+
+    Supervisor.run = run_late  # type: ignore[method-assign]
+
+
 def close_trusted() -> None:
     """A file that the library closed because the client vanished counts as whole."""
     abandon = Visit.abandon
@@ -115,6 +143,23 @@ def commit_error_ignored() -> None:
     Intake.accept = accept_anyway  # type: ignore[method-assign,assignment]
 
 
+def ledger_never_synced() -> None:
+    """The ledger's commits are handed to the kernel and never forced to disk."""
+    open_writer = Ledger._open_writer
+
+    def open_careless(self: Ledger) -> sqlite3.Connection:
+        connection = open_writer(self)
+        connection.execute("PRAGMA synchronous = OFF")
+        return connection
+
+    Ledger._open_writer = open_careless  # type: ignore[method-assign]
+
+
+def overflow_unheard() -> None:
+    """The kernel says that events were lost, and nobody looks what came."""
+    Watch._overflowed = lambda self: None  # type: ignore[method-assign]  # noqa: ARG005
+
+
 def _later(work: Callable[[], Any]) -> None:
     async def wait_and_work() -> None:
         await asyncio.sleep(LATE_S)
@@ -131,9 +176,12 @@ SEEDS: dict[str, Callable[[], None]] = {
     "acknowledged-before-sync": acknowledged_before_sync,
     "acknowledged-before-commit": acknowledged_before_commit,
     "committed-after-rename": committed_after_rename,
+    "state-before-rows": state_before_rows,
     "close-trusted": close_trusted,
     "sync-error-ignored": sync_error_ignored,
     "commit-error-ignored": commit_error_ignored,
+    "ledger-never-synced": ledger_never_synced,
+    "overflow-unheard": overflow_unheard,
 }
 
 

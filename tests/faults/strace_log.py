@@ -14,7 +14,7 @@ WRITES = frozenset({"write", "pwrite64", "writev", "pwritev"})
 SYNCS = frozenset({"fsync", "fdatasync"})
 SENDS = frozenset({"sendto", "sendmsg", "write", "writev"})
 RENAMES = frozenset({"rename", "renameat", "renameat2"})
-# What the acknowledge path may call; the sweep kills at each.
+# What the acknowledge path may call.
 TRACED = (
     "openat",
     "write",

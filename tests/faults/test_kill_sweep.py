@@ -1,7 +1,8 @@
 """Nothing acknowledged is lost, nothing is doubled, nothing broken is imported.
 
 The short sweep of `make test`; `make faults` runs the long one. The same harness must catch
-each planted bug, else its silence would mean nothing.
+each planted bug, else its silence would mean nothing. Owns what the sweeps' tests share: whether
+this machine lets a process trace its children.
 """
 
 from __future__ import annotations
@@ -14,28 +15,28 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.clients import Account, Paramiko
-from tests.daemon import Daemon, sales, wait_for
-from tests.faults.kill_sweep import (
-    Bed,
-    Kill,
-    Sweep,
-    kill_worker,
-    sweep,
-    traced,
-    watch_order,
-)
+from tests.daemon import Daemon, is_alive, sales, wait_for
+from tests.faults.bed import Bed, small_host_keys
+from tests.faults.kill_sweep import KillSweep, kill_worker
+from tests.faults.strace import traced, watch_order
 from tests.faults.strace_log import complaints, read
+from tests.faults.tracer import CAN_TRACE, Place
+from tests.faults.verb_sweep import VerbSweep
+from tests.faults.warm import Warm
 from tilldrop.delivery import State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     import paramiko
 
-SWEEP_S = 30.0
+SWEEP_S = 20.0
+SWEEP_MOST_S = 90.0  # on a machine busy with other tests
 SWEEP_SEED = 20260314
-FIRED_AT_LEAST = 4  # on a machine busy with other tests; alone about 20
+FIRED_AT_LEAST = 15  # alone about 50 within SWEEP_S
+COMMANDS = 6
+PATIENCE_S = 10.0  # with a planted bug it may never be idle again
 WORKER_KILLS = 4
 BIG_ROWS = 60_000
 
@@ -65,24 +66,92 @@ class MakeBed:
         return bed
 
 
-def test_no_kill_at_any_system_call_loses_or_doubles_an_upload(make_bed: MakeBed) -> None:
-    done = sweep(make_bed(), SWEEP_SEED, time.monotonic() + SWEEP_S)
+@pytest.fixture(scope="module")
+def small_keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Host keys that are loaded quickly."""
+    return small_host_keys(tmp_path_factory.mktemp("small") / "keys")
+
+
+@pytest.fixture
+def make_sweep(tmp_path: Path, small_keys: Path) -> Iterator[Callable[[str], KillSweep]]:
+    """Sweeps by a planted bug, whose daemons are gone when the test is over."""
+    if not CAN_TRACE:
+        pytest.skip("the tracer knows the registers of x86-64 alone")
+    made: list[KillSweep] = []
+
+    def make(bug: str) -> KillSweep:
+        made.append(KillSweep(tmp_path / bug, small_keys, SWEEP_SEED, (), bug))
+        return made[-1]
+
+    yield make
+    for sweep in made:
+        sweep.close()
+
+
+def test_no_kill_at_any_system_call_loses_or_doubles_an_upload(
+    make_sweep: Callable[[str], KillSweep],
+) -> None:
+    sweep = make_sweep("none")
+    began = time.monotonic()
+    done = sweep.run(began + SWEEP_S, passes=1)
+    while done.fired.total() < FIRED_AT_LEAST and time.monotonic() < began + SWEEP_MOST_S:
+        sweep.attempt()
     assert done.complaints == [], done.told()
     assert done.fired.total() >= FIRED_AT_LEAST, done.told()
-    assert done.acknowledged > 0, done.told()
 
 
-def test_sweep_catches_an_acknowledgement_before_the_commit(make_bed: MakeBed) -> None:
-    bed = make_bed("acknowledged-before-commit")
-    bed.daemon.start()
-    done = Sweep()
-    # The first commits of a try begin its uploads; one of the later ones is the late one.
-    for when in range(2, 10):
-        bed.attempt(Kill("fsync", when), done)
-        if done.complaints:
-            break
-    said = "was acknowledged and is in the ledger 0 times"
-    assert any(said in complaint for complaint in done.complaints), done
+def test_no_kill_of_a_command_leaves_it_half_done(tmp_path: Path, small_keys: Path) -> None:
+    if not CAN_TRACE:
+        pytest.skip("the tracer knows the registers of x86-64 alone")
+    sweep = VerbSweep(tmp_path, small_keys, SWEEP_SEED)
+    try:
+        done = sweep.run(time.monotonic(), passes=1)
+        for _ in range(COMMANDS):
+            sweep.attempt()
+    finally:
+        sweep.close()
+    assert done.complaints == [], done.told()
+    assert done.fired.total() > 0, done.told()
+
+
+@pytest.mark.parametrize(
+    ("bug", "place", "said"),
+    [
+        # The first commits of a try begin its uploads; one of the later ones is the late one.
+        (
+            "acknowledged-before-commit",
+            ("daemon", "fsync", "ledger.db-wal"),
+            "was acknowledged and is in the ledger 0 times",
+        ),
+        ("state-before-rows", ("daemon", "rename", "arrived/*"), "(rows, cents) are (0, 0)"),
+    ],
+)
+def test_sweep_catches_a_planted_bug(
+    make_sweep: Callable[[str], KillSweep], bug: str, place: tuple[str, str, str], said: str
+) -> None:
+    sweep = make_sweep(bug)
+    for number in range(1, 10):
+        bed = sweep.ready_bed()
+        bed.patience_s = PATIENCE_S
+        sweep.attempt_at(bed, "sftp", Place(*place, number))
+        if any(said in complaint for complaint in sweep.done.complaints):
+            return
+    pytest.fail(f"{sweep.done.told()} {sweep.done.complaints}")
+
+
+def test_what_ends_a_launcher_ends_the_daemon_and_its_worker(
+    tmp_path: Path, small_keys: Path
+) -> None:
+    if not CAN_TRACE:
+        pytest.skip("the tracer knows the registers of x86-64 alone")
+    warm = Warm()
+    try:
+        bed = Bed(tmp_path, small_keys, warm=warm)
+        bed.start()
+        pids = [bed.daemon.pid, bed.daemon.worker_pid()]
+    finally:
+        warm.close()
+    wait_for("both to be gone", lambda: not any(pid and is_alive(pid) for pid in pids))
 
 
 def sock_of(sftp: paramiko.SFTPClient) -> socket.socket:
