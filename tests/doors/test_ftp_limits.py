@@ -17,6 +17,7 @@ from tests.doors.conftest import CLIENT_WITHIN_S, HOST, LATER
 from tilldrop.delivery import State
 from tilldrop.doors.ftp import Ftp
 from tilldrop.errors import PortTaken
+from tilldrop.intake import POOL_THREADS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,6 +82,28 @@ def test_too_many_commands_ahead_end_the_connection(
         plain.sendall(b"USER acme\r\nPASS x\r\n" + b"NOOP\r\n" * 100)
         assert b"421 Too many commands" in plain.makefile("rb").read()
     go_on.set()
+
+
+@pytest.mark.parametrize("farewell", [b"", b"ABOR\r\n"], ids=["goes", "gives-up"])
+def test_client_that_ends_a_transfer_while_it_is_opened_is_not_waited_for(
+    ftp: FtpHere, farewell: bytes
+) -> None:
+    go_on = threading.Event()
+    with ftp.client() as client:
+        assert client.sock is not None
+        client.sendcmd("EPSV")
+        for _ in range(POOL_THREADS):  # the disk is slow
+            ftp.intake.pool.submit(go_on.wait, CLIENT_WITHIN_S)
+        client.sock.sendall(b"STOR sales.csv\r\n")
+        (control,) = ftp.ftp._connections
+        wait_for("the upload to be opened", lambda: control._answering)
+        client.sock.sendall(farewell)
+        if not farewell:
+            client.close()
+        wait_for("the end to be seen", lambda: control._given_up or control._closed)
+        go_on.set()
+        # Well below the 30 s in which a client may call the port.
+        wait_for("the end of the transfer", lambda: control._answering is None, 15)
 
 
 def test_customer_that_is_disabled_is_shown_out_at_a_reload(ftp: FtpHere) -> None:

@@ -7,7 +7,9 @@ import socket
 from collections import defaultdict
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+import pytest
 
 from tests.daemon import PASSWORD, add_customer
 from tests.doors.conftest import CUSTOMER_TOML, HOST
@@ -18,11 +20,12 @@ from tilldrop.config import load
 from tilldrop.doors.ftp_replies import VERBS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    import pytest
+    from collections.abc import Callable, Iterator
 
     from tests.doors.ftp_door import FtpHere, Said
+    from tests.doors.request_tables import Row
+
+Tls: TypeAlias = Literal["", "explicit", "implicit"]
 
 WITHIN_S = 30
 TOO_LONG = 2048  # such a line gets 500, whatever its verb
@@ -45,11 +48,16 @@ ARGUMENTS: dict[str, tuple[bytes, ...]] = {
     "SITE": (b"CHMOD 777 sales.csv", b"CHMOD 777 none.csv", b"UTIME 2026 a", b"EXEC id", b"HELP"),
     "MDTM": (b"20260314103000 sales.csv", b"20269999999999 sales.csv"),
     "MFMT": (b"20260314103000 sales.csv", b"20269999999999 sales.csv", b"20260314103000 none"),
+    "MKD": (b"till-9",),  # a file is called till-7 once it was the name behind an RNTO
+    "XMKD": (b"till-9",),
     "LIST": (b"-la", b"-R /", b"*.csv"),
     "NLST": (b"-la", b"*.csv"),
     "STAT": (b"-la /",),
     "ABOR": (b"",),
 }
+PART = b"RNFR sales.csv.part"
+LASTING = ("PORT", "PASV", "EPRT", "EPSV", "CWD", "XCWD")  # would hold for the verbs behind them
+FEW_NAMES = (b"a.csv/b.csv", b"\xc3\x28.csv", b"a\x00b.csv", b"=1+1.csv", b"e" * 4096, b"f" * 300)
 BEFORE_LOGIN = ("USER", "PASS", "QUIT", "NOOP", "SYST", "FEAT", "OPTS", "AUTH", "PBSZ", "PROT")
 _END = re.compile(rb"([0-9]{3}) [^\r\n]*\r\n")
 
@@ -57,15 +65,23 @@ _END = re.compile(rb"([0-9]{3}) [^\r\n]*\r\n")
 class Lines:
     """A control connection of which every byte is ours; called again if the door ends it."""
 
-    def __init__(self, port: int, *, login: bool) -> None:
-        self._port, self._login = port, login
+    def __init__(self, door: FtpHere, *, login: bool, tls: Tls) -> None:
+        self._door, self._login, self._tls = door, login, tls
         self.connect()
 
     def connect(self) -> None:
         """Connect, and log in if that is wanted."""
-        self._sock = socket.create_connection((HOST, self._port), WITHIN_S)
+        is_implicit = self._tls == "implicit"
+        port = self._door.ftp.implicit_port if is_implicit else self._door.port
+        sock = socket.create_connection((HOST, port), WITHIN_S)
+        if self._tls == "explicit":
+            assert sock.recv(100).startswith(b"220 ")
+            sock.sendall(b"AUTH TLS\r\n")
+            assert sock.recv(100).startswith(b"234 ")
+        self._sock = self._door.trusting().wrap_socket(sock) if self._tls else sock
         self._lines = self._sock.makefile("rb")
-        self.reply()
+        if self._tls != "explicit":
+            self.reply()
         if self._login:
             self.say(b"USER acme")
             assert self.say(b"PASS " + PASSWORD.encode()) == "230"
@@ -97,37 +113,41 @@ class Lines:
 
 
 @contextmanager
-def lines(door: FtpHere, *, login: bool = True) -> Iterator[Lines]:
+def lines(door: FtpHere, *, login: bool = True, tls: Tls = "") -> Iterator[Lines]:
     """Connect for a test."""
-    opened = Lines(door.port, login=login)
+    opened = Lines(door, login=login, tls=tls)
     yield opened
     opened.close()
 
 
-def arguments(verb: str) -> list[bytes]:
+def arguments(verb: str, names: tuple[bytes, ...]) -> list[bytes]:
     """Return what to send behind a verb; a newline ends a line, so that none is among them."""
     if verb == "QUIT":
         return [b"", b"now", b"\xff"]  # each takes a login
-    found = [*ARGUMENTS.get(verb, ()), *PLAIN, *ODD_NAMES]
+    found = [*ARGUMENTS.get(verb, ()), *PLAIN, *names]
     return [one for one in found if b"\r\n" not in one]
 
 
-def test_every_verb_is_answered_as_the_table_says_whatever_its_argument(
-    ftp: FtpHere, said: Said, caplog: pytest.LogCaptureFixture
-) -> None:
-    add_customer(ftp.home, "acme", CUSTOMER_TOML.replace('"*.csv",', '"*.csv", "till-*/*.csv",'))
-    ftp.config = replace(ftp.config, customers=load(ftp.home).customers)
-    check_sound_after = check_sound(ftp, said, caplog)
+def _free_port() -> int:
+    with socket.create_server((HOST, 0)) as sock:
+        port: int = sock.getsockname()[1]
+    return port
+
+
+def walk(door: FtpHere, table: list[Row], names: tuple[bytes, ...], tls: Tls) -> None:
+    """Send every verb of a table with every argument, and compare what is answered."""
+    add_customer(door.home, "acme", CUSTOMER_TOML.replace('"*.csv",', '"*.csv", "till-*/*.csv",'))
+    door.config = replace(door.config, customers=load(door.home).customers)
     wrong: dict[str, set[str]] = defaultdict(set)
-    with lines(ftp) as client:
-        for row in rows("FTP requests"):
-            for name in () if row.is_refused else ("sales.csv", "sales.csv.part"):
-                ftp.put(b"Store,Id\n", name)
-            client.again()  # else PASV and PORT would hold for the verbs that come after
+    with lines(door, tls=tls) as client:
+        for name in ("sales.csv", "sales.csv.part"):
+            door.put(b"Store,Id\n", name)
+        for row in table:
             seen: set[str] = set()
-            for argument in arguments(row.first):
-                if row.first == "RNTO":
-                    client.say(b"RNFR sales.csv.part")
+            for argument in arguments(row.first, names):
+                if row.first == "RNTO" and client.say(PART) != "350":
+                    door.put(b"Store,Id\n", "sales.csv.part")  # the one before took it
+                    assert client.say(PART) == "350"
                 line = b" ".join([row.first.encode(), argument]) if argument else row.first.encode()
                 code = client.say(line)
                 assert (code == "500") == (len(line) > TOO_LONG), line
@@ -135,7 +155,32 @@ def test_every_verb_is_answered_as_the_table_says_whatever_its_argument(
             wrong[row.first] |= seen ^ row.replies
             if any(code[0] in "123" or code == "425" for code in seen) == row.is_refused:
                 wrong[row.first].add(row.verdict)
-    assert not {verb: replies for verb, replies in wrong.items() if replies}
+            if row.first == "DELE":
+                door.put(b"Store,Id\n", "sales.csv.part")
+            if row.first in LASTING:
+                client.again()
+    missing = {verb: replies for verb, replies in wrong.items() if replies}
+    assert not missing, str(missing)
+
+
+def test_every_verb_is_answered_as_the_table_says_whatever_its_argument(
+    ftp: FtpHere, said: Said, caplog: pytest.LogCaptureFixture
+) -> None:
+    check_sound_after = check_sound(ftp, said, caplog)
+    walk(ftp, rows("FTP requests"), ODD_NAMES, "")
+    check_sound_after()
+
+
+@pytest.mark.parametrize("tls", ["explicit", "implicit"])
+def test_over_tls_the_same_is_answered_but_for_what_concerns_tls(
+    open_ftp: Callable[..., FtpHere], said: Said, caplog: pytest.LogCaptureFixture, tls: Tls
+) -> None:
+    door = open_ftp(implicit_port=_free_port())
+    check_sound_after = check_sound(door, said, caplog)
+    others = {row.first: row for row in rows("FTP requests over TLS")}
+    table = [others.get(row.first, row) for row in rows("FTP requests")]
+    assert set(others) <= {row.first for row in table}
+    walk(door, table, FEW_NAMES, tls)
     check_sound_after()
 
 

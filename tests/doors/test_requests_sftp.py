@@ -34,6 +34,7 @@ SUCCESS = frozenset({"OK", "HANDLE", "NAME", "ATTRS", "DATA", "EXTENDED_REPLY"})
 READS, WRITES = 0x1, 0x2 | 0x8 | 0x10  # of OPEN: WRITE, CREAT, TRUNC
 OPEN, CLOSE, READ, WRITE, FSTAT, FSETSTAT = 3, 4, 5, 6, 8, 10
 OPENDIR, READDIR, MKDIR, SETSTAT = 11, 12, 14, 9
+LSTAT, REALPATH, STAT = 7, 16, 17
 RENAME, SYMLINK, LINK, BLOCK, UNBLOCK = 18, 20, 21, 22, 23
 RENAMES = {RENAME, b"posix-rename@openssh.com"}
 TWO_NAMES = {RENAME, SYMLINK, b"posix-rename@openssh.com", b"hardlink@openssh.com"}
@@ -128,6 +129,46 @@ def test_whatever_version_a_client_asks_for_it_gets_3(door: Door, version: int) 
     with logged_in(door.port) as transport, packets(transport) as session:
         assert session.begin(version)[:5] == struct.pack("!BI", 2, 3)
         session.handle(OPEN, text(b"sales.csv") + struct.pack("!I", WRITES) + NO_ATTRS)
+
+
+# How versions 4 to 6 write what version 3 writes otherwise, and what they alone have.
+TYPED = NO_ATTRS + b"\1"
+OF_LATER_VERSIONS: dict[int, tuple[bytes, ...]] = {
+    OPEN: (
+        text(b"v.csv") + struct.pack("!I", WRITES) + TYPED,
+        text(b"v.csv") + struct.pack("!II", 0x2, 0x2) + TYPED,
+        text(b"sales.csv") + struct.pack("!II", 0x1, 0x2) + TYPED,
+    ),
+    LSTAT: (text(b"sales.csv") + NO_ATTRS,),
+    FSTAT: (text(b"\0\0\0\0") + NO_ATTRS,),
+    SETSTAT: (text(b"sales.csv") + TYPED,),
+    FSETSTAT: (text(b"\0\0\0\0") + TYPED,),
+    MKDIR: (text(b"till-7") + TYPED,),
+    REALPATH: (text(b"/") + b"\2" + text(b"sales.csv"),),
+    STAT: (text(b"sales.csv") + struct.pack("!I", 0xFD),),
+    RENAME: (text(b"sales.csv") + text(b"b.csv") + struct.pack("!I", 0x3),),
+    LINK: (text(b"v.csv") + text(b"sales.csv") + b"\1",),
+    BLOCK: (text(b"\0\0\0\0") + struct.pack("!QQI", 0, 1, 0x1C0),),
+    UNBLOCK: (text(b"\0\0\0\0") + struct.pack("!QQ", 0, 1),),
+}
+
+
+def test_client_that_speaks_a_later_version_all_the_same_is_answered(
+    door: Door, said: Said, caplog: pytest.LogCaptureFixture
+) -> None:
+    check_sound_after = check_sound(door, said, caplog)
+    door.put(b"Store,Id\n", "sales.csv")
+    table = {row.first: row for row in rows("SFTP requests")}
+    with logged_in(door.port) as transport:
+        for version in (4, 5, 6):
+            with packets(transport) as session:
+                session.begin(version)
+                for kind, forms in OF_LATER_VERSIONS.items():
+                    seen = {asked(session, kind, body) for body in forms}
+                    assert seen <= table[str(kind)].replies | {"BAD_MESSAGE"}, (version, kind, seen)
+                assert asked(session, OPENDIR, text(b"/")) == "HANDLE"
+    assert door.bytes_of(door.deliveries()[0]) == b"Store,Id\n"
+    check_sound_after()
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,12 @@ class Recorder:
     def note_activity(self) -> None:
         """Nothing to note."""
 
+    def note_request(self) -> None:
+        """Nobody else is there."""
+
+    async def give_way(self) -> None:
+        """Nobody else is there."""
+
     async def open(self, path: bytes, _pflags: int, _attrs: asyncssh.SFTPAttrs) -> str:
         return path.decode()
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
+import struct
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -11,10 +13,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import x25519
 
 from tests.daemon import make_home
 from tests.doors.conftest import CLIENT_WITHIN_S, HOST, MAIN_TOML, Door
 from tests.doors.request_tables import MANUAL
+from tests.doors.sftp_packets import text
 from tilldrop.delivery import State
 from tilldrop.doors.sftp import Sftp
 from tilldrop.doors.sftp_algorithms import LEGACY
@@ -87,6 +91,47 @@ def test_ecdsa_host_key_that_was_taken_over_is_offered(tmp_path: Path, host_keys
         assert "no matching host key" not in ended.stderr
     finally:
         door.close()
+
+
+# -- what is put in between client and server: Terrapin, CVE-2023-48795
+
+KEXINIT, IGNORE, ECDH_INIT, ECDH_REPLY = 20, 2, 30, 31
+POINT = x25519.X25519PrivateKey.generate().public_key().public_bytes_raw()
+
+
+def ssh_packet(payload: bytes) -> bytes:
+    """Frame what is sent before keys are agreed upon (RFC 4253, 6)."""
+    padding = 8 - (5 + len(payload)) % 8 + 8
+    return struct.pack("!IB", 1 + len(payload) + padding, padding) + payload + bytes(padding)
+
+
+def kexinit(*, is_strict: bool) -> bytes:
+    """Offer what the attack needs, with or without the mark of a client that is mended."""
+    kex = b"curve25519-sha256" + b",kex-strict-c-v00@openssh.com" * is_strict
+    ciphers, macs = [b"chacha20-poly1305@openssh.com"] * 2, [b"hmac-sha2-256"] * 2
+    lists = [kex, b"ssh-ed25519", *ciphers, *macs, b"none", b"none", b"", b""]
+    return bytes([KEXINIT]) + bytes(16) + b"".join(text(one) for one in lists) + bytes(5)
+
+
+def kinds_answered(port: int, *packets: bytes) -> list[int]:
+    """Send packets in the clear; return what came until the key exchange was answered or ended."""
+    with socket.create_connection((HOST, port), CLIENT_WITHIN_S) as sock:
+        sock.sendall(b"SSH-2.0-x\r\n" + b"".join(map(ssh_packet, packets)))
+        stream = sock.makefile("rb")
+        stream.readline()
+        found: list[int] = []
+        while ECDH_REPLY not in found and (head := stream.read(4)):
+            found.append(stream.read(int.from_bytes(head, "big"))[1])
+    return found
+
+
+def test_what_is_injected_into_a_strict_key_exchange_ends_it(door: Door) -> None:
+    injected = bytes([IGNORE]) + text(b"")
+    exchange = bytes([ECDH_INIT]) + text(POINT)
+    for is_strict, between in ((True, []), (True, [injected]), (False, []), (False, [injected])):
+        found = kinds_answered(door.port, kexinit(is_strict=is_strict), *between, exchange)
+        assert found[0] == KEXINIT
+        assert (ECDH_REPLY in found) == (not (is_strict and between)), (is_strict, between, found)
 
 
 # -- old tills

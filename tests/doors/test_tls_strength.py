@@ -62,6 +62,14 @@ def test_tls_1_3_is_spoken(ftp: FtpHere) -> None:
     assert GOOD.match(_spoken(ftp, _client(ssl.TLSVersion.TLSv1_3, "ALL")))
 
 
+def test_client_that_was_made_to_fall_back_is_told_so(ftp: FtpHere) -> None:
+    for words, is_spoken in (((), True), (("-fallback_scsv",), False)):
+        target = ("-connect", f"{HOST}:{ftp.port}", "-starttls", "ftp", "-tls1_2")
+        ended = ftp.run("openssl", "s_client", *target, *words, typed="Q\n")
+        assert ("inappropriate fallback" in ended.stderr) == (not is_spoken), ended.stderr
+        assert ("Cipher is ECDHE" in ended.stdout) == is_spoken, ended.stdout
+
+
 @pytest.mark.skipif(not shutil.which("sslscan"), reason="sslscan is not installed")
 def test_sslscan_finds_nothing_weak(open_ftp: Callable[..., FtpHere]) -> None:
     ftp = open_ftp(max_connections=100, max_per_source=100)

@@ -1,14 +1,16 @@
 """Fuzz both doors of a real daemon: `python -m tests.fuzz.doors SECONDS [SEED]`.
 
 Owns what is sent: mutated SFTP packets after a login, raw bytes before one, FTP command lines,
-connections left half-open, headers of the PROXY protocol. Promises that a seed repeats a run, and
-that it fails if the daemon logs a bug, ends, answers a healthy client no more, or stores a file
-anywhere but in its spool. Never sends what would be a valid upload of its own.
+connections left half-open, headers of the PROXY protocol; what depends on answers stands in
+`door_scenes`. Promises that a seed repeats a run, and that it fails if the daemon logs a bug, ends,
+answers a healthy client no more, stores a file anywhere but in its spool, or keeps sessions,
+descriptors or memory. Never sends what would be a valid upload of its own.
 """
 
 from __future__ import annotations
 
 import random
+import re
 import socket
 import struct
 import sys
@@ -16,15 +18,18 @@ import tempfile
 import time
 from collections import Counter
 from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import dataclass, replace
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import paramiko
 
-from tests.daemon import MAIN_TOML, PASSWORD, Daemon, make_home, sales
+from tests.daemon import MAIN_TOML, PASSWORD, Daemon, make_home, sales, wait_for
 from tests.doors.odd_names import ODD_NAMES
 from tests.doors.request_tables import rows
 from tests.doors.sftp_packets import logged_in, packets, text
+from tests.fuzz import door_scenes
 from tilldrop import hostkeys, proxy_protocol
 from tilldrop.delivery import State
 
@@ -38,6 +43,9 @@ ANSWER_WITHIN_S = 0.2  # rubbish often has no answer
 PACKETS_A_SESSION = 200
 LINES_A_SESSION = 200
 HALF_OPEN_MOST = 50
+KEPT_DESCRIPTORS = 24  # readers of the ledger, one a thread; the worker's pipes
+GROWN_MOST_MB = 60  # what the allocator keeps: 42 MB after a minute, and after four no more
+GIVEN_BACK_S = 60
 BUGS = ("request.failed", "door.troubled", "bug.met")
 TOML = f"""
 [ftp]
@@ -51,6 +59,15 @@ proxies = ["{PROXY}"]
 max_waiting_per_source = 1000
 max_waiting = 1000
 """
+
+
+@dataclass(frozen=True)
+class Used:
+    """What the daemon's process holds."""
+
+    descriptors: int
+    memory_mb: int
+    sessions: int
 
 
 def mutated(rng: random.Random, seed: bytes) -> bytes:
@@ -199,24 +216,32 @@ def fuzz(daemon: Daemon, seconds: float, seed: int) -> Counter[str]:
     """Send for so long; return how much of each sort. Raises AssertionError at a failure."""
     rng = random.Random(seed)
     held: list[socket.socket] = []
-    sorts: list[Callable[[], int]] = []
+    sorts: dict[str, Callable[[], int]] = {}
     done: Counter[str] = Counter()
     before = _outside_spool(daemon)
+    base = used(daemon)
     with ExitStack() as ends:
         ends.callback(_close, held)
-        sorts = [
-            lambda: sftp_after_login(rng, daemon),
-            lambda: bytes_before_login(rng, daemon),
-            lambda: ftp_lines(rng, daemon),
-            lambda: proxy_headers(rng, daemon),
-            lambda: half_open(rng, daemon, held),
-        ]
-        names = ["sftp packets", "raw", "ftp lines", "proxy headers", "half-open"]
+        sorts = {
+            "sftp packets": lambda: sftp_after_login(rng, daemon),
+            "sftp requests": lambda: door_scenes.sftp_sessions(rng, daemon.port),
+            "raw": lambda: bytes_before_login(rng, daemon),
+            "ftp lines": lambda: ftp_lines(rng, daemon),
+            "ftp transfers": lambda: door_scenes.ftp_session(rng, _ftp_port(daemon)),
+            "ftp tls": lambda: door_scenes.ftp_tls(rng, _ftp_port(daemon)),
+            "proxy headers": lambda: proxy_headers(rng, daemon),
+            "half-open": lambda: half_open(rng, daemon, held),
+        }
+        turns = cycle(rng.sample(sorted(sorts), len(sorts)))
+        for name in sorts:
+            done[name] += sorts[name]()
+        base = replace(base, memory_mb=used(daemon).memory_mb)  # first use of everything
         until = time.monotonic() + seconds
         while time.monotonic() < until:
-            which = rng.randrange(len(sorts))
-            done[names[which]] += sorts[which]()
+            name = next(turns)
+            done[name] += sorts[name]()
     _check(daemon, before, seed)
+    _check_base(daemon, base, seed)
     return done
 
 
@@ -233,6 +258,28 @@ def _check(daemon: Daemon, before: set[Path], seed: int) -> None:
         with client.open("healthy.csv", "w") as file:
             file.write(sales(1, 5))
     daemon.wait_for_state("healthy.csv", State.IMPORTED)
+
+
+def used(daemon: Daemon) -> Used:
+    """Say what the daemon holds now."""
+    proc = Path("/proc") / str(daemon.pid)
+    [memory] = re.findall(r"VmRSS:\s+(\d+) kB", (proc / "status").read_text())
+    doors = daemon.status()["doors"].values()
+    sessions = sum(door["sessions"] for door in doors)
+    return Used(len(list((proc / "fd").iterdir())), int(memory) // 1024, sessions)
+
+
+def _check_base(daemon: Daemon, base: Used, seed: int) -> None:
+    """See that all is given back: sessions and descriptors, and memory but for what is kept."""
+
+    def given_back() -> bool:
+        now = used(daemon)
+        return not now.sessions and now.descriptors <= base.descriptors + KEPT_DESCRIPTORS
+
+    wait_for(f"seed {seed}: sessions to end and descriptors to be closed", given_back, GIVEN_BACK_S)
+    grown_mb = used(daemon).memory_mb - base.memory_mb
+    assert grown_mb < GROWN_MOST_MB, f"seed {seed}: {grown_mb} MB more"
+    sys.stdout.write(f"{grown_mb:>9,} MB more, {base} before, {used(daemon)} now\n")
 
 
 def _outside_spool(daemon: Daemon) -> set[Path]:
