@@ -7,16 +7,25 @@ IPv4 address or an IPv6 /64, which is what one subscriber has. Used on the daemo
 never looks at a password.
 
 Penalties are seconds that add up; from `penalty_min_s` on the source is refused until they have
-passed, and what it does meanwhile costs it nothing more, since it is not let in.
+passed, and what it does meanwhile costs it nothing more, since it is not let in. Who is shut out
+again within `penalty_max_s` is so for twice as long as the last time.
 Source: OpenSSH's PerSourcePenalties, sshd_config(5).
+
+A source from which a customer has logged in is known: where there is no room for it, it takes that
+of a stranger, and its password is checked before those of strangers. Where strangers fill the
+room, the one that has waited longest without a step forward makes room for the next, so that a
+flood of silent connections shuts nobody out.
 """
 
 from __future__ import annotations
 
+import asyncio
 import heapq
 import ipaddress
+import os
 import time
-from collections import Counter
+from collections import Counter, OrderedDict, deque
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -25,13 +34,17 @@ from tilldrop import journal
 from tilldrop.config_guard import is_within
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
     from tilldrop.config_customers import Customer
     from tilldrop.config_guard import GuardSettings
 
 IPV6_PREFIX = 64
 SOURCES_MOST = 65_536  # remembered at once, 200 bytes each; the soonest forgiven is forgotten
+KNOWN_MOST = 65_536
+CROWDED_AGAIN_S = 60.0  # until it is said again
+# Each takes 19 MiB and 21 ms of a core; one core is left to those who are in.
+CHECKS_AT_ONCE = 2 if (os.cpu_count() or 1) > 2 else 1  # noqa: PLR2004
 
 
 class Offence(StrEnum):
@@ -65,9 +78,13 @@ class Penalty:
 
 @dataclass(slots=True)
 class _Record:
+    """shut_out_s: for how long the last time. forget_at: when that no longer counts."""
+
     until: float
     last: Offence
     is_refused: bool = False
+    shut_out_s: float = 0.0
+    forget_at: float = 0.0
 
 
 class Pass:
@@ -77,12 +94,34 @@ class Pass:
         self._guard = guard
         self.source = source
         self._is_waiting = True
+        self._leave: Callable[[], None] | None = None
+
+    def may_be_ended(self, leave: Callable[[], None]) -> None:
+        """Let the guard end it for another's sake. leave: ends the connection."""
+        self._leave = leave
+        self.note_step()
+
+    def note_step(self) -> None:
+        """Note that its login got on: those that did not are ended first."""
+        if self._is_waiting and self._leave is not None:
+            self._guard.note_step(self)
+
+    def leave(self) -> None:
+        """End the connection."""
+        if self._leave is not None:
+            self._leave()
+        self.end()
+
+    def note_login(self) -> None:
+        """Note that a customer has logged in; it waits no longer."""
+        self._guard.note_login(self.source)
+        self.end()
 
     def end(self) -> None:
         """Count it as waiting no longer."""
         if self._is_waiting:
             self._is_waiting = False
-            self._guard.forget_waiting(self.source)
+            self._guard.forget_waiting(self)
 
 
 class Guard:
@@ -96,6 +135,11 @@ class Guard:
         self._records: dict[str, _Record] = {}
         self._waiting: Counter[str] = Counter()
         self._waiting_count = 0
+        self._strangers: OrderedDict[Pass, None] = OrderedDict()  # the longest without a step first
+        self._known: OrderedDict[str, None] = OrderedDict()
+        self._checks = 0
+        self._turns: tuple[deque[asyncio.Future[None]], ...] = (deque(), deque())
+        self._crowded_at = float("-inf")
 
     def admit(self, address: str) -> Pass | Refusal:
         """Let a new connection wait for its login, or say why not. Cost: microseconds."""
@@ -107,7 +151,7 @@ class Guard:
                 return Refusal.PENALISED
             if self._waiting[source] >= settings.max_waiting_per_source:
                 return Refusal.TOO_MANY_FROM_SOURCE
-        if self._waiting_count >= settings.max_waiting:
+        if self._waiting_count >= settings.max_waiting and not self._make_way():
             return Refusal.TOO_MANY_WAITING
         self._waiting[source] += 1
         self._waiting_count += 1
@@ -126,11 +170,13 @@ class Guard:
         if record is None:
             self._make_room(now)
             record = self._records[source] = _Record(now, offence)
-        record.until = min(record.until + seconds, now + settings.penalty_max_s)
+        record.until = min(max(record.until, now) + seconds, now + settings.penalty_max_s)
         record.last = offence
         left_s = record.until - now
         if not record.is_refused and left_s >= settings.penalty_min_s:
-            record.is_refused = True
+            left_s = min(max(left_s, 2 * record.shut_out_s), settings.penalty_max_s)
+            record.until, record.is_refused, record.shut_out_s = now + left_s, True, left_s
+            record.forget_at = record.until + settings.penalty_max_s
             journal.source_shut_out(source, offence, round(left_s))
 
     def forgive(self, address: str) -> bool:
@@ -152,19 +198,75 @@ class Guard:
         """How many connections wait for their login."""
         return self._waiting_count
 
-    def forget_waiting(self, source: str) -> None:
+    def forget_waiting(self, one: Pass) -> None:
         """Count one waiting connection out."""
+        self._strangers.pop(one, None)
         self._waiting_count -= 1
-        self._waiting[source] -= 1
-        if not self._waiting[source]:
-            del self._waiting[source]
+        self._waiting[one.source] -= 1
+        if not self._waiting[one.source]:
+            del self._waiting[one.source]
+
+    def note_step(self, one: Pass) -> None:
+        """Note that a waiting connection is on its way in."""
+        if one.source not in self._known:
+            self._strangers[one] = None
+            self._strangers.move_to_end(one)
+
+    def note_login(self, source: str) -> None:
+        """Note that a customer has logged in from there."""
+        self._known[source] = None
+        self._known.move_to_end(source)
+        if len(self._known) > KNOWN_MOST:
+            self._known.popitem(last=False)
+
+    @asynccontextmanager
+    async def turn(self, address: str) -> AsyncIterator[None]:
+        """Wait for the turn to have a password checked, known sources before strangers."""
+        if self._checks >= CHECKS_AT_ONCE:
+            waiting = self._turns[source_of(address) not in self._known]
+            mine: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            waiting.append(mine)
+            try:
+                await mine
+            except asyncio.CancelledError:
+                if mine.done() and not mine.cancelled():
+                    self._end_turn()
+                raise
+        else:
+            self._checks += 1
+        try:
+            yield
+        finally:
+            self._end_turn()
+
+    def _end_turn(self) -> None:
+        """Hand the turn to the next, if anybody waits."""
+        for waiting in self._turns:
+            while waiting:
+                if not (following := waiting.popleft()).done():
+                    following.set_result(None)
+                    return
+        self._checks -= 1
+
+    def _make_way(self) -> bool:
+        """End the stranger's connection that got nowhere for longest; False if there is none."""
+        if not self._strangers:
+            return False
+        if self._now() >= self._crowded_at + CROWDED_AGAIN_S:
+            self._crowded_at = self._now()
+            journal.guard_crowded(self._waiting_count)
+        next(iter(self._strangers)).leave()
+        return True
 
     def _record(self, source: str) -> _Record | None:
-        """Return a source's record unless its time has passed."""
+        """Return a source's record unless nothing of it counts any more."""
         record = self._records.get(source)
-        if record is not None and record.until <= self._now():
+        if record is None or record.until > (now := self._now()):
+            return record
+        if record.forget_at <= now:
             del self._records[source]
             return None
+        record.is_refused = False
         return record
 
     def _make_room(self, now: float) -> None:

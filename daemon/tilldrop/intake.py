@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tilldrop.delivery import Cause, Delivery, State
+from tilldrop.sharing import Sharing
 from tilldrop.spool import failure
 from tilldrop.usage import Usage
 from tilldrop.visit import Visit
@@ -57,6 +58,7 @@ class Intake:
         self.taking = True
         self.uploads: set[Upload] = set()
         self.usage = Usage(ledger)
+        self.sharing = Sharing()
         self._made: dict[str, OrderedDict[str, None]] = {}
         self._settling: set[str] = set()
 

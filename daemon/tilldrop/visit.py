@@ -48,11 +48,9 @@ class Visit(Look):
     def __init__(
         self, intake: Intake, customer: Customer, door: str, peer: str, *, counts: bool = True
     ) -> None:
-        super().__init__(intake, customer)
+        super().__init__(intake, customer, door, peer)
         self._counts = counts
         intake.usage.count_session(customer.name, int(counts))
-        self._door = door
-        self._peer = peer
         self._closed_here: set[str] = set()
         self.uploads_finished = 0
         self.bytes_received = 0

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+from functools import partial
 from ipaddress import ip_network
 
 import pytest
 
 from tilldrop import guard as module
 from tilldrop.config_guard import GuardSettings, Network, is_within
-from tilldrop.guard import Guard, Offence, Pass, Refusal, source_of
+from tilldrop.guard import CHECKS_AT_ONCE, Guard, Offence, Pass, Refusal, source_of
 
 HERE = "192.0.2.7"
 
@@ -172,3 +174,101 @@ def test_networks_of_both_families() -> None:
     assert is_within("2001:db8::5", nets("10.0.0.0/8", "2001:db8::/32"))
     assert not is_within("11.1.2.3", nets("10.0.0.0/8"))
     assert not is_within("", nets("0.0.0.0/0"))
+
+
+def test_who_is_shut_out_again_soon_is_so_for_twice_as_long(clock: Clock) -> None:
+    guard = make(clock)
+    lengths = []
+    for _ in range(8):
+        fail(guard)
+        lengths.append(guard.penalties()[0].seconds)
+        clock.now += lengths[-1]
+    assert lengths == [15, 30, 60, 120, 240, 480, 600, 600]
+    clock.now += GuardSettings().penalty_max_s
+    fail(guard)
+    assert guard.penalties()[0].seconds == 15
+
+
+def crowd(guard: Guard, count: int) -> tuple[list[Pass], list[int]]:
+    """Let strangers in who wait; return their passes, and where it is noted who had to leave."""
+    left: list[int] = []
+    passes = []
+    for number in range(count):
+        admitted = guard.admit(f"198.51.100.{number}")
+        assert isinstance(admitted, Pass)
+        admitted.may_be_ended(partial(left.append, number))
+        passes.append(admitted)
+    return passes, left
+
+
+def test_stranger_who_got_nowhere_for_longest_makes_room_for_the_next(clock: Clock) -> None:
+    guard = make(clock, GuardSettings(max_waiting=4))
+    passes, left = crowd(guard, 4)
+    passes[0].note_step()
+    assert isinstance(guard.admit(HERE), Pass)
+    assert left == [1]
+    assert guard.waiting == 4
+    crowd(guard, 3)
+    assert left == [1, 2, 3, 0]
+
+
+def test_who_has_logged_in_before_never_makes_room_for_strangers(clock: Clock) -> None:
+    guard = make(clock, GuardSettings(max_waiting=2))
+    before = guard.admit(HERE)
+    assert isinstance(before, Pass)
+    before.note_login()
+    left: list[str] = []
+    for _ in range(2):
+        known = guard.admit(HERE)
+        assert isinstance(known, Pass)
+        known.may_be_ended(partial(left.append, HERE))
+    assert guard.admit("192.0.2.200") is Refusal.TOO_MANY_WAITING
+    assert left == []
+
+
+def test_passwords_of_known_sources_are_checked_before_those_of_strangers() -> None:
+    guard = Guard(GuardSettings)
+    known = guard.admit(HERE)
+    assert isinstance(known, Pass)
+    known.note_login()
+    order: list[str] = []
+
+    async def check(address: str) -> None:
+        async with guard.turn(address):
+            order.append(address)
+            await asyncio.sleep(0)
+
+    async def all_at_once() -> None:
+        strangers = [asyncio.create_task(check(f"198.51.100.{number}")) for number in range(9)]
+        await asyncio.sleep(0)
+        strangers[5].cancel()
+        late = asyncio.create_task(check(HERE))
+        await asyncio.gather(late, *strangers, return_exceptions=True)
+
+    asyncio.run(all_at_once())
+    assert order.index(HERE) <= 2 * CHECKS_AT_ONCE
+    assert len(order) == 9  # all but the one that went away
+
+
+def test_turn_of_one_who_goes_away_while_it_comes_is_not_lost() -> None:
+    guard = Guard(GuardSettings)
+
+    async def check() -> str:
+        async with guard.turn(HERE):
+            return "checked"
+
+    async def live() -> str:
+        holding = [guard.turn(HERE) for _ in range(CHECKS_AT_ONCE)]
+        for one in holding:
+            await one.__aenter__()
+        waiting = asyncio.create_task(check())
+        await asyncio.sleep(0)
+        await holding.pop().__aexit__(None, None, None)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        for one in holding:
+            await one.__aexit__(None, None, None)
+        async with asyncio.timeout(10):
+            return await check()
+
+    assert asyncio.run(live()) == "checked"

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import socket
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from tilldrop import journal, proxy_protocol
@@ -19,6 +17,7 @@ from tilldrop.guard import Pass, Refusal
 from tilldrop.proxy_protocol import Header
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Coroutine
     from typing import Any, TypeAlias
 
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     # Takes the socket, the client's address (not a proxy's), and its pass.
     Welcome: TypeAlias = Callable[[socket.socket, str, Pass], Coroutine[Any, Any, None]]
 
-ACCEPTED_AT_ONCE = 64  # then the loop gets its turn
+ACCEPTED_AT_ONCE = 8  # a millisecond of work each; then the others get their turn
 ACCEPT_AGAIN_S = 1.0  # after the system had no descriptor left, say
 
 
@@ -177,23 +176,3 @@ class Gate:
     def _accept_again(self) -> None:
         if self._listening.fileno() >= 0:
             self._loop.add_reader(self._listening.fileno(), self._accept)
-
-
-def listen(address: str, port: int, backlog: int) -> socket.socket:
-    """Open a listening socket; IPv6 addresses take IPv4 as well only if they are "::".
-
-    Raises OSError.
-    """
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-    try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(address != "::"))
-        listening.bind((address, port))
-        listening.listen(backlog)
-    except BaseException:
-        with suppress(OSError):
-            listening.close()
-        raise
-    return listening

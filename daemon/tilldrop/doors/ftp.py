@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from pyftpdlib import ioloop  # noqa: F401  before its servers: imports asyncore without a warning
 from pyftpdlib.servers import FTPServer
 
-from tilldrop import certificates, in_the_clear, journal
+from tilldrop import certificates, in_the_clear, journal, listening
 from tilldrop.doors.entrance import Entrance, plain
 from tilldrop.doors.ftp_control import DOOR
 from tilldrop.doors.ftp_loop import SharedLoop
@@ -41,9 +41,8 @@ if TYPE_CHECKING:
     from tilldrop.customers import Customers
     from tilldrop.guard import Guard, Pass
     from tilldrop.intake import Intake
+    from tilldrop.listening import Listen
 
-BACKLOG = 128
-PASSWORDS_AT_ONCE = 2  # as in the SFTP door
 STOP_WITHIN_S = 5.0
 ACCEPT_AGAIN_S = 1.0  # after the system had no descriptor left, say
 FULL = b"421 Too many connections, please come again later.\r\n"
@@ -73,6 +72,8 @@ class Ftp:
         config_of: Callable[[], Config],
         executor: Executor,
         guard: Guard,
+        *,
+        listen: Listen = listening.listen,
     ) -> None:
         self.settings = settings
         self.guard = guard
@@ -84,7 +85,7 @@ class Ftp:
         self.implicit_port = 0
         self.context: ssl.SSLContext | None = None
         self._executor = executor
-        self._turn = asyncio.Semaphore(PASSWORDS_AT_ONCE)
+        self._listen = listen
         self._entrance = Entrance(
             DOOR, guard, lambda: config_of().guard, float(settings.login_timeout_s)
         )
@@ -106,23 +107,23 @@ class Ftp:
                 self._executor, self._make_context
             )
         self._loop = SharedLoop(asyncio.get_running_loop())
-        self.port = self._listen(self.settings.port, implicit=False)
+        self.port = self._open(self.settings.port, implicit=False)
         if self.settings.implicit_port and self.context is not None:
-            self.implicit_port = self._listen(self.settings.implicit_port, implicit=True)
+            self.implicit_port = self._open(self.settings.implicit_port, implicit=True)
         return self.port
 
-    def _listen(self, port: int, *, implicit: bool) -> int:
-        where = (self.settings.listen, port)
+    def _open(self, port: int, *, implicit: bool) -> int:
+        name, address = "ftps" if implicit else DOOR, self.settings.listen
         try:
-            listener = Listener(where, self, self._loop, implicit=implicit)
+            sock = self._listen(name, address, port)
         except OSError as problem:
             self.stop_accepting()
-            met = problem.args[0] if isinstance(problem.args[0], OSError) else problem
-            text = f"ftp: cannot listen on {where[0]}:{port}: {met.strerror}"
+            text = f"ftp: cannot listen on {address}:{port}: {problem.strerror}"
             raise PortTaken(text) from problem
+        listener = Listener(sock, self, self._loop, implicit=implicit)
         self.listeners.append(listener)
         bound = int(listener.address[1])
-        journal.door_opened("ftps" if implicit else DOOR, where[0], bound)
+        journal.door_opened(name, address, bound)
         return bound
 
     def _make_context(self) -> ssl.SSLContext:
@@ -229,7 +230,7 @@ class Ftp:
             proves = partial(certificates.proves, certificate, name, config.paths.keys)
             if await asyncio.get_running_loop().run_in_executor(self._executor, proves):
                 return Proof(customer, "certificate", certificates.fingerprint(certificate))
-        async with self._turn:
+        async with self.guard.turn(peer):
             found = await asyncio.get_running_loop().run_in_executor(
                 self._executor, self.customers.check_password, name, password, peer
             )
@@ -253,11 +254,11 @@ class Listener(FTPServer):  # type: ignore[misc]
     max_cons = 0  # counted by the door
 
     def __init__(
-        self, address: tuple[str, int], door: Ftp, loop: SharedLoop | None, *, implicit: bool
+        self, sock: socket.socket, door: Ftp, loop: SharedLoop | None, *, implicit: bool
     ) -> None:
         self.door = door
         self.implicit = implicit
-        super().__init__(address, Session, ioloop=loop, backlog=BACKLOG)
+        super().__init__(sock, Session, ioloop=loop, backlog=listening.BACKLOG)
 
     def handle_accepted(self, sock: socket.socket, addr: tuple[Any, ...]) -> None:
         """Hand a new connection to the door."""

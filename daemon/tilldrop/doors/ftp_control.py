@@ -1,16 +1,15 @@
-"""One FTP control connection: its commands in their order, its data connections, its end.
+"""One FTP control connection: its commands in their order, and its end.
 
 Promises that commands are answered one after the other; that one which waits (for a password
 check, a disk) holds nobody else up; that ABOR and the end of the connection reach a transfer at
-once; and that verbs which are not in `VERBS` do not exist. Logins are in `ftp_login`, what files
-and folders are asked for in `ftp_session`.
+once; and that verbs which are not in `VERBS` do not exist. Data connections are in `ftp_data`,
+logins in `ftp_login`, what files and folders are asked for in `ftp_session`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import inspect
-import ipaddress
 import re
 import socket
 from collections import deque
@@ -24,7 +23,7 @@ from tilldrop.doors.ftp_replies import LOGIN, VERBS, WORD, reply_to
 from tilldrop.doors.ftp_tls import TlsChannel
 from tilldrop.doors.ftp_transfer import ActiveAddress, DataConnection, PassivePort
 from tilldrop.doors.listing import FACTS
-from tilldrop.errors import NameRefused, TilldropError, TransferCut
+from tilldrop.errors import NameRefused, TilldropError
 from tilldrop.guard import Offence
 
 if TYPE_CHECKING:
@@ -113,6 +112,7 @@ class Control(TlsChannel, FTPHandler):  # type: ignore[misc]
         peer: its address, which behind a proxy is not the socket's.
         """
         self.peer, self._pass = peer, admitted
+        admitted.may_be_ended(self.close)
         # pyftpdlib lets PORT name this address alone: the proxy's would open the net behind it.
         self.remote_ip = peer
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -122,6 +122,17 @@ class Control(TlsChannel, FTPHandler):  # type: ignore[misc]
             self.secure(self.context)
         else:
             self.respond(GREETING)
+
+    def note_step(self) -> None:
+        """Note that its login gets on."""
+        if self._pass is not None:
+            self._pass.note_step()
+
+    def note_login(self) -> None:
+        """Count it in, and where it came from as known."""
+        if self._pass is not None:
+            self._pass.note_login()
+        self.end_waiting()
 
     def end_waiting(self) -> None:
         """Count it among those who are in, whose time is another."""
@@ -228,6 +239,7 @@ class Control(TlsChannel, FTPHandler):  # type: ignore[misc]
         is_whole = self._in_buffer_len <= LINE_MOST_BYTES
         self._in_buffer, self._in_buffer_len = [], 0
         self._active_at = self._loop.time()
+        self.door.intake.sharing.note(self.username or self.peer)
         if self._closed or self._closing:
             return
         verb = line.split(b" ", 1)[0].upper()
@@ -239,6 +251,11 @@ class Control(TlsChannel, FTPHandler):  # type: ignore[misc]
             self.hang_up("Too many commands ahead of their answers.")
         elif self._answering is None:
             self._answering = self._loop.create_task(self._answer_all())
+
+    def forget_lines(self) -> None:
+        """Drop what has come and was not answered: whole lines, and the beginning of one."""
+        self._lines.clear()
+        self._in_buffer, self._in_buffer_len = [], 0
 
     def give_up(self, verb: str) -> None:
         """Note that the client does not wait for its transfer's answer.
@@ -300,7 +317,7 @@ class Control(TlsChannel, FTPHandler):  # type: ignore[misc]
         """Answer with a refusal; say it to the operator, once for a row of the same."""
         said = (request, error.code)
         if said != self._refused_last and not isinstance(error, errors.NoSuchFile):
-            journal.request_refused(DOOR, self.who, request, error.code, str(error))
+            journal.request_refused(DOOR, self.who, request, error.code, str(error), self.peer)
         self._refused_last = said
         self.respond(reply_to(error))
 
@@ -323,75 +340,6 @@ class Control(TlsChannel, FTPHandler):  # type: ignore[misc]
     def log_exception(self, instance: object) -> None:  # noqa: ARG002  pyftpdlib's
         """Say a bug to the operator."""
         journal.request_failed(DOOR, self.who, "")
-
-    # -- data connections
-
-    def take_data_connection(self, data: DataConnection) -> None:
-        """Take the client's call of our passive port."""
-        self._dtp_acceptor = None
-        self.data_channel = data
-        self._stop_waiting()
-
-    def give_port_back(self) -> None:
-        """Close a passive port that nobody has called."""
-        self._shutdown_connecting_dtp()
-
-    def ftp_PASV(self, line: str) -> None:
-        """Open a port, unless its reply cannot tell the address."""
-        if ":" in self.local_ip:
-            self.respond("522 Use EPSV: this is IPv6.")
-        else:
-            super().ftp_PASV(line)
-
-    def _make_eport(self, ip: str, port: int) -> None:
-        # Java's clients write IPv6 addresses in full, and pyftpdlib compares them as texts.
-        try:
-            ip = str(ipaddress.ip_address(ip))
-        except ValueError:
-            self.respond("501 That is not an address.")
-        else:
-            super()._make_eport(ip, port)
-
-    def ftp_ABOR(self, _line: str) -> None:
-        """Close what waits for a transfer. One under way was cut when ABOR came in."""
-        self.drop_data_connection()
-        self.give_port_back()
-        self.respond("226 Nothing is transferred any more.")
-
-    def ftp_QUIT(self, _line: str) -> None:
-        """Part."""
-        self.respond("221 Goodbye.")
-        self.close_when_done()
-
-    def drop_data_connection(self) -> None:
-        """Close it, if there is one."""
-        if self.data_channel is not None:
-            self.data_channel.close()
-            self.data_channel = None
-
-    async def open_data_connection(self, stall_s: float) -> DataConnection:
-        """Answer 150 and come together with the client. Raises NoDataConnection, TransferCut."""
-        active, self._dtp_connector = self._dtp_connector, None
-        if active is not None:
-            self.data_channel = await active.call()
-        elif self.data_channel is None and self._dtp_acceptor is None:
-            raise errors.NoDataConnection("neither PASV nor PORT went before")
-        # Before the client has called our port: some call it only after this.
-        self.respond("150 Ready.")
-        if self.data_channel is None:
-            self._arrival = self._loop.create_future()
-            try:
-                async with asyncio.timeout(stall_s):
-                    await self._arrival
-            except TimeoutError as problem:
-                self.give_port_back()
-                raise errors.NoDataConnection("the client did not call") from problem
-        if self.data_channel is None or self.is_gone():
-            raise TransferCut(self._given_up or "the control connection ended")
-        data = self.data_channel
-        if self._private_data and self.context is not None:
-            await data.secure(self.context)
-        return data
 
 
 def _text(verb: str, argument: bytes) -> str:

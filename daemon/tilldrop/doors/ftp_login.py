@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tilldrop import journal
-from tilldrop.doors.ftp_control import DOOR, Control
+from tilldrop.doors.ftp_control import DOOR
+from tilldrop.doors.ftp_data import Data
 from tilldrop.errors import TooManySessions
 from tilldrop.guard import Offence
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from tilldrop.config_customers import Customer
 
 
-class Login(Control):
+class Login(Data):
     """A control connection whose client may log in."""
 
     def ftp_USER(self, name: str) -> None:
@@ -29,6 +30,7 @@ class Login(Control):
             self.respond("530 Passwords are taken over TLS only: AUTH TLS first.")
         else:
             self.username = name
+            self.note_step()
             self.respond("331 Send the password.")
 
     async def ftp_PASS(self, password: str) -> None:
@@ -42,7 +44,7 @@ class Login(Control):
             if not self._has_room(proof.customer):
                 return
             self.customer = proof.customer
-            self.end_waiting()
+            self.note_login()
             if not self.secured:
                 await self.door.note_in_clear(self.username, self.peer)
             journal.login_accepted(DOOR, self.username, self.peer, proof.method, proof.key)
@@ -64,7 +66,7 @@ class Login(Control):
         try:
             self.door.intake.check_session(customer)
         except TooManySessions as full:
-            journal.request_refused(DOOR, customer.name, "session", full.code, str(full))
+            journal.request_refused(DOOR, customer.name, "session", full.code, str(full), self.peer)
             self.end_waiting()
             self._tries += 1  # it did try, so going away is no offence
             self.hang_up(full.to_customer)
@@ -84,7 +86,7 @@ class Login(Control):
             self.respond("504 Use AUTH TLS.")
         else:
             self.respond("234 Begin TLS.")
-            self._lines.clear()
+            self.forget_lines()
             self.username = ""
             self.secure(self.context)
 

@@ -83,6 +83,7 @@ REPLIES: dict[type[TilldropError], int] = {
     errors.SpoolFailed: 451,
     errors.LedgerBusy: 451,
     errors.LedgerFailed: 451,
+    errors.DatabaseDamaged: 451,
     errors.UploadPoisoned: 451,
     errors.UploadHasGaps: 451,
     errors.MoveRefused: 450,

@@ -23,6 +23,7 @@ from tilldrop.doors.ftp_login import Login
 from tilldrop.doors.ftp_transfer import CONNECT_WITHIN_S
 from tilldrop.doors.listing import FACTS, compact_time, facts, long_name
 from tilldrop.errors import SeekRefused, TransferCut
+from tilldrop.sharing import FAIR_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -113,11 +114,17 @@ class Session(Login):
 
     async def _receive(self, data: DataConnection, upload: Upload, offset: int) -> None:
         needed = self.door.settings.tls_eof == "require"
+        unfair_bytes = 0
         while chunk := await data.receive(farewell_needed=needed):
             await upload.write(offset, chunk)
             offset += len(chunk)
             # A fast sender's bytes are always here already; the others get their turn.
-            await asyncio.sleep(0)
+            unfair_bytes += len(chunk)
+            if unfair_bytes >= FAIR_BYTES:
+                unfair_bytes = 0
+                await self.visit.sharing.give_way(self.username)
+            else:
+                await asyncio.sleep(0)
         data.part()
 
     async def _prove(self, upload: Upload) -> None:

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 import asyncssh
 from asyncssh.kex import get_kex_algs
 
-from tilldrop import hostkeys, journal
-from tilldrop.doors.entrance import Entrance, Gate, listen
+from tilldrop import hostkeys, journal, listening
+from tilldrop.doors.entrance import Entrance, Gate
 from tilldrop.doors.sftp_algorithms import MODERN
 from tilldrop.doors.sftp_connection import Connection
 from tilldrop.doors.sftp_session import DOOR
@@ -36,13 +36,13 @@ if TYPE_CHECKING:
     from tilldrop.doors.sftp_algorithms import Algorithms
     from tilldrop.guard import Guard, Pass
     from tilldrop.intake import Intake
+    from tilldrop.listening import Listen
 
 BANNER = "Tilldrop"  # without a version: that would tell what to try
-BACKLOG = 128
 KEEPALIVE_S = 30
 KEEPALIVES_LOST = 3  # a client that vanished is noticed after two minutes
-# Each takes 19 MiB and 21 ms of a core; the others wait their turn, unknown customers alike.
-PASSWORDS_AT_ONCE = 2
+# Read from the system at a time; asyncio's 256 KiB made the copying below nine times the bytes.
+READ_BYTES = 64 * 1024
 STOP_WITHIN_S = 5.0
 
 
@@ -71,6 +71,8 @@ class Sftp:
         executor: Executor,
         guard: Guard,
         algorithms: Algorithms = MODERN,
+        *,
+        listen: Listen = listening.listen,
     ) -> None:
         self.settings = settings
         self.algorithms = algorithms
@@ -83,7 +85,7 @@ class Sftp:
         self.all_ended = asyncio.Event()
         self.all_ended.set()
         self._executor = executor
-        self._turn = asyncio.Semaphore(PASSWORDS_AT_ONCE)
+        self._listen = listen
         self._entrance = Entrance(
             DOOR, guard, lambda: config_of().guard, float(settings.login_timeout_s)
         )
@@ -98,15 +100,17 @@ class Sftp:
         loop = asyncio.get_running_loop()
         keys = self.config_of().paths.keys
         found = await loop.run_in_executor(self._executor, hostkeys.ensure, keys)
-        options = self._options([self._load(key.path) for key in found])
+        # An RSA key is proved when it is loaded, which takes a while.
+        loaded = [await asyncio.to_thread(self._load, key.path) for key in found]
+        options = self._options(loaded)
         try:
-            listening = listen(self.settings.listen, self.settings.port, BACKLOG)
+            sock = self._listen(self._name, self.settings.listen, self.settings.port)
         except OSError as problem:
             where = f"{self.settings.listen}:{self.settings.port}"
             raise PortTaken(
                 f"{self._name}: cannot listen on {where}: {problem.strerror}"
             ) from problem
-        self._gate = Gate(self._entrance, listening, partial(self._welcome, options))
+        self._gate = Gate(self._entrance, sock, partial(self._welcome, options))
         journal.door_opened(self._name, self.settings.listen, self._gate.port)
         return self._gate.port
 
@@ -125,6 +129,8 @@ class Sftp:
             transport, _ = await loop.connect_accepted_socket(
                 lambda: asyncssh.SSHServerConnection(loop, options), sock
             )
+            # asyncssh copies all that has come for each packet that it takes out of it.
+            transport.max_size = READ_BYTES  # type: ignore[attr-defined]  # of asyncio's own
             if not arrival.is_met:
                 transport.abort()
         except OSError:  # it is gone already
@@ -194,7 +200,7 @@ class Sftp:
 
     async def check_password(self, name: str, password: str, peer: str) -> Customer | None:
         """Check a password when its turn has come."""
-        async with self._turn:
+        async with self.guard.turn(peer):
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(
                 self._executor, self.customers.check_password, name, password, peer

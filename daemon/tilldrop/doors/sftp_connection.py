@@ -58,6 +58,8 @@ class Connection(asyncssh.SSHServer):
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         """Take the connection, unless there are too many."""
         self._conn = conn
+        self._note_step()
+        self._pass.may_be_ended(self._end_for_another)
         if not self._door.admit(self):
             self._is_turned_away = True
             journal.connection_refused(DOOR, self.peer, "too-many")
@@ -74,6 +76,14 @@ class Connection(asyncssh.SSHServer):
             if not self._passwords_tried and not self._is_turned_away:
                 self._door.guard.penalise(self.peer, _offence(exc))
 
+    def _end_for_another(self) -> None:
+        self._conn.abort()
+
+    def _note_step(self) -> None:
+        """Note that its login gets on."""
+        self._pass.note_step()
+        self._door.intake.sharing.note(self.peer)
+
     def _say_abandoned(self, exc: Exception | None) -> None:
         """Tell the operator why there was no login; a mere knock at the port is no news."""
         if self._proof[1]:
@@ -87,6 +97,7 @@ class Connection(asyncssh.SSHServer):
     def begin_auth(self, username: str) -> bool:
         """Ask for a proof of every name: False would let it in."""
         self._claimed = username[:NAME_LOGGED_CHARS]
+        self._note_step()
         return True
 
     def password_auth_supported(self) -> bool:
@@ -143,7 +154,7 @@ class Connection(asyncssh.SSHServer):
         """Let the customer in."""
         name = str(self._conn.get_extra_info("username"))
         self.customer = self._door.config_of().customers.get(name)
-        self._pass.end()
+        self._pass.note_login()
         if self.customer is None:  # removed while it logged in
             self.hang_up("The account is closed.")
             return
@@ -193,7 +204,7 @@ class Connection(asyncssh.SSHServer):
             self._door.intake.check_session(self.customer)
         except TooManySessions as full:
             name, code = self.customer.name, full.code
-            journal.request_refused(DOOR, name, "session", code, str(full))
+            journal.request_refused(DOOR, name, "session", code, str(full), self.peer)
             self.hang_up(full.to_customer, asyncssh.DISC_TOO_MANY_CONNECTIONS)
             return False
         return True

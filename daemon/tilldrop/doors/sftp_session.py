@@ -91,6 +91,16 @@ class Answers(asyncssh.SFTPServer):
         self._refused_last: tuple[str, str] | None = None
         journal.session_opened(DOOR, self._name, peer)
 
+    # -- fair shares
+
+    def note_request(self) -> None:
+        """Note that the customer asked for something other than to take its bytes."""
+        self._visit.sharing.note(self._name)
+
+    async def give_way(self) -> None:
+        """Let others have their turn."""
+        await self._visit.sharing.give_way(self._name)
+
     # -- files
 
     async def open(self, path: bytes, pflags: int, attrs: asyncssh.SFTPAttrs) -> Reader | Upload:
@@ -311,7 +321,7 @@ class Answers(asyncssh.SFTPServer):
         """Say a refusal to the operator, once for a row of the same, and return the reply."""
         said = (request, error.code)
         if said != self._refused_last and not isinstance(error, errors.NoSuchFile):
-            journal.request_refused(DOOR, self._name, request, error.code, str(error))
+            journal.request_refused(DOOR, self._name, request, error.code, str(error), self._peer)
         self._refused_last = said
         return reply_to(error)
 

@@ -11,7 +11,6 @@ of it behaves differently.
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
 import asyncssh
@@ -40,6 +39,7 @@ from asyncssh.packet import PacketDecodeError, SSHPacket
 from asyncssh.sftp import SFTPHandler, SFTPInvalidHandle, SFTPLimits, SFTPServerHandler
 
 from tilldrop.errors import TilldropError, TooManyOpen
+from tilldrop.sharing import FAIR_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -51,10 +51,6 @@ SFTP_VERSION = 3  # what every client speaks; OpenSSH's server offers no other
 # As OpenSSH's server tells clients that ask; they then send 255 KiB at a time, not 32.
 PACKET_MOST_BYTES = 256 * 1024
 CHUNK_MOST_BYTES = 255 * 1024
-
-# A bulk upload whose bytes are here already never waits, and would keep the loop to itself:
-# it slowed other sessions four- to fivefold.
-FAIR_BYTES = 512 * 1024
 
 FOLDERS_OPEN_MOST = 16
 
@@ -111,10 +107,12 @@ class Wire(SFTPServerHandler):
         packet = await super().recv_packet()
         self._server.note_activity()
         payload = packet.get_full_payload()
+        if payload[:1] != _WRITE:
+            self._server.note_request()
         self._unfair_bytes += len(payload)
         if self._unfair_bytes >= FAIR_BYTES:
             self._unfair_bytes = 0
-            await asyncio.sleep(0)
+            await self._server.give_way()
         is_first, self._has_begun = not self._has_begun, True
         if is_first and payload[:1] == _INIT:
             # asyncssh would agree to an older version, which it does not know.
