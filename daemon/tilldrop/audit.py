@@ -1,60 +1,44 @@
 """The audit log: who did what, from where, when, with what result; chained by hashes.
 
-Owns audit.db. Each entry's hash covers the entry and the hash before it, so that none can be
-changed, taken out or put in without `verify` seeing it from there on; that the end was cut off
-shows against a head noted elsewhere, which the daemon says in its journal now and then. Promises
-that noting never waits for the disk. Never holds a secret: it gets what the journal gets.
+Owns audit.db and, beside it, audit.head: number and hash of the last entry. Each entry's hash
+covers the entry and the hash before it, so that none can be changed, taken out or put in without
+`verify` seeing it from there on. That the end was cut off, or the whole log lost, shows against
+audit.head and against any head noted elsewhere, which the daemon says in its journal; the next
+entry then tells of the gap. Never holds a secret: it gets what the journal gets. What of that is
+kept, `audit_noting` decides.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import queue
-import threading
-import time
+import os
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from tilldrop import journal
-from tilldrop.errors import DatabaseDamaged
-from tilldrop.ledger_reading import utcnow
+from tilldrop.errors import DatabaseDamaged, SchemaTooNew
 from tilldrop.sqlite import journal_mode, sqlite3
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
-# Of what the journal says. The rest is about the machine, not about what anyone did.
-AUDITED = frozenset(
-    {
-        *("login.accepted", "login.refused", "password.in_clear", "key.refused"),
-        *("source.shut_out", "source.forgiven", "request.refused", "sender.withdrew"),
-        *("delivery.moved", "delivery.undone", "card_data.dropped", "bytes.swept"),
-        *("config.reloaded", "config.refused", "certificate.refused", "host_key.made"),
-        *("service.started", "service.stopping", "operator.ran", "shopper.erased"),
-        "customer.removed",
-    }
-)
 BUSY_TIMEOUT_S = 30.0
-BATCH_MOST = 1000
-LINGER_S = 0.5  # what a kill -9 may cost; the journal has it then
-LOOK_AFTER_S = 24 * 3600.0
 GENESIS = "0" * 64
-_NOT_KEPT = frozenset({"event", "level", "timestamp"})
+GAP = "audit.gap"  # entries are missing before this one
+PRUNED = "audit.pruned"  # older ones were let go, up to the number that it says
+OPENED, CLOSED = "audit.opened", "audit.closed"
+HEAD_MODE = 0o600
+SCHEMA = 1  # PRAGMA user_version
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS entries (
-    seq    INTEGER PRIMARY KEY,
-    at     TEXT NOT NULL,
-    event  TEXT NOT NULL,
-    what   TEXT NOT NULL,
-    hash   TEXT NOT NULL
-) STRICT;
-CREATE TABLE IF NOT EXISTS anchor (seq INTEGER NOT NULL, hash TEXT NOT NULL) STRICT;
-"""
+_ENTRIES = (
+    "CREATE TABLE IF NOT EXISTS entries (seq INTEGER PRIMARY KEY, at TEXT NOT NULL,"
+    " event TEXT NOT NULL, what TEXT NOT NULL, hash TEXT NOT NULL) STRICT"
+)
+_ANCHOR = "CREATE TABLE IF NOT EXISTS anchor (seq INTEGER NOT NULL, hash TEXT NOT NULL) STRICT"
+_INSERT = "INSERT INTO entries VALUES (?, ?, ?, ?, ?)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,97 +55,50 @@ class Entry:
 class Verdict:
     """What `verify` found. broken_at: the first entry that does not follow from those before it.
 
-    first, last: of the entries there are, 0 if none. head: the last one's hash.
+    first, last: of the entries there are, 0 if none. head: the last one's hash. cut_after: the
+    last entry of a log whose end is missing. gaps: entries that tell of others that were lost.
     """
 
     entries: int
     first: int
     last: int
     head: str
-    broken_at: int | None
-
-
-class Audit:
-    """The log, open for writing. One thread writes; entries of the same moment share a commit.
-
-    keep_days_of: how long entries are kept. Raises DatabaseDamaged.
-    """
-
-    def __init__(
-        self, path: Path, keep_days_of: Callable[[], int], now: Callable[[], datetime] = utcnow
-    ) -> None:
-        self._path = path
-        self._keep_days_of = keep_days_of
-        self._now = now
-        self._queue: queue.SimpleQueue[tuple[str, str, str] | None] = queue.SimpleQueue()
-        with _opened(path) as connection:
-            connection.executescript(_SCHEMA)
-        self._thread = threading.Thread(target=self._write_all, name="audit", daemon=True)
-        self._thread.start()
-
-    def note(self, event: Mapping[str, Any]) -> None:
-        """Take an event of the journal, if it is one to keep. Returns at once."""
-        name = str(event.get("event"))
-        if name in AUDITED:
-            what = {key: value for key, value in event.items() if key not in _NOT_KEPT}
-            self._queue.put((self._at(), name, _canonical(what)))
-
-    def close(self) -> None:
-        """Write what was noted, and end."""
-        self._queue.put(None)
-        self._thread.join()
-
-    def _at(self) -> str:
-        return self._now().isoformat(timespec="milliseconds")
-
-    def _write_all(self) -> None:
-        ending = False
-        look_after_at = time.monotonic()
-        while not ending:
-            try:
-                if time.monotonic() >= look_after_at:
-                    look_after_at = time.monotonic() + LOOK_AFTER_S
-                    self._look_after()
-                ending = self._write_batch(look_after_at - time.monotonic())
-            except DatabaseDamaged as error:
-                journal.audit_failed(str(error))
-        with suppress(DatabaseDamaged):  # said before
-            self._look_after()
-
-    def _write_batch(self, wait_s: float) -> bool:
-        """Write what was noted by now; tell whether that was all there will be."""
-        try:
-            batch = [self._queue.get(timeout=max(0.0, wait_s))]
-        except queue.Empty:
-            return False
-        # A commit for each entry would take the disk from those who wait for it: uploads.
-        until = time.monotonic() + LINGER_S
-        while len(batch) < BATCH_MOST and batch[-1] is not None:
-            try:
-                batch.append(self._queue.get(timeout=max(0.0, until - time.monotonic())))
-            except queue.Empty:
-                break
-        entries = [one for one in batch if one is not None]
-        try:
-            if entries:
-                _append(self._path, entries)
-        except DatabaseDamaged as error:
-            journal.audit_failed(str(error))  # and the end is not missed for it
-        return None in batch
-
-    def _look_after(self) -> None:
-        """Let go of what is old, and say the head where it is kept by someone else."""
-        prune(self._path, self._keep_days_of(), self._now())
-        seq, head = _last(self._path)
-        journal.audit_sealed(seq, head)
+    broken_at: int | None = None
+    cut_after: int | None = None
+    gaps: tuple[int, ...] = ()
 
 
 def append(path: Path, event: str, what: Mapping[str, Any]) -> None:
     """Write one entry now, beside a running daemon. Raises DatabaseDamaged."""
+    write(path, [(now_text(datetime.now(UTC)), event, canonical(what))])
+
+
+def write(path: Path, entries: Iterable[tuple[str, str, str]]) -> tuple[int, str]:
+    """Write entries (at, event, what as `canonical` has it) in one commit; return the head.
+
+    One that tells of a gap comes first, if the log does not go as far as was noted. Raises
+    DatabaseDamaged, SchemaTooNew. Cost: one commit.
+    """
+    entries = list(entries)
     with _opened(path) as connection:
-        connection.executescript(_SCHEMA)
-    at = datetime.now(UTC).isoformat(timespec="milliseconds")
-    _append(path, [(at, event, _canonical(dict(what)))])
+        with _transaction(connection):
+            _check_schema(connection, path)
+            connection.execute(_ENTRIES)
+            connection.execute(_ANCHOR)
+            connection.execute(f"PRAGMA user_version = {SCHEMA}")
+            lost = _lost(connection, _noted(path))
+            if lost and entries:
+                entries.insert(0, (entries[0][0], GAP, canonical(lost)))
+                _go_on_from(connection, lost)
+            written = _chain(connection, entries)
+        _note_head(path, written)
+    return written
+
+
+def check_schema(path: Path) -> None:
+    """Raise SchemaTooNew if a newer version wrote the log. What else is odd, writing says."""
+    with suppress(DatabaseDamaged), _reading(path) as connection:
+        _check_schema(connection, path)
 
 
 def read(path: Path, *, since: str = "", customer: str = "", event: str = "") -> list[Entry]:
@@ -176,14 +113,17 @@ def read(path: Path, *, since: str = "", customer: str = "", event: str = "") ->
 
 
 def verify(path: Path) -> Verdict:
-    """Follow the chain from its beginning, or from where older entries were removed.
+    """Follow the chain from its beginning, or from where older entries were let go.
 
     Raises DatabaseDamaged. Cost: 3 s for a million entries.
     """
+    noted = _noted(path)  # first: the log may grow meanwhile
     with _reading(path) as connection:
+        connection.execute("BEGIN")
         anchor = connection.execute("SELECT seq, hash FROM anchor").fetchone()
         before_seq, before = anchor or (0, GENESIS)
         first, entries, broken_at = 0, 0, None
+        gaps, is_explained = [], anchor is None
         for seq, at, event, what, found in connection.execute(
             "SELECT seq, at, event, what, hash FROM entries ORDER BY seq"
         ):
@@ -194,35 +134,83 @@ def verify(path: Path) -> Verdict:
             ):
                 broken_at = seq
             before_seq, before = seq, found
-    return Verdict(entries, first, before_seq if entries else 0, before, broken_at)
+            if event == GAP:
+                gaps.append(seq)
+            if not is_explained and event in (GAP, PRUNED):
+                is_explained = json.loads(what).get("until") == anchor[0]
+        cut = _lost(connection, noted) is not None
+    if not is_explained and broken_at is None:
+        broken_at = first  # what came before was taken out, and not by `prune`
+    last = before_seq if entries else 0
+    return Verdict(entries, first, last, before, broken_at, last if cut else None, tuple(gaps))
 
 
-def has(path: Path, seq: int, head: str) -> bool:
+def has(path: Path, seq: int, digest: str) -> bool:
     """Tell whether the entry of that number has that hash: a head noted earlier still stands."""
     with _reading(path) as connection:
-        found = connection.execute("SELECT hash FROM entries WHERE seq = ?", (seq,)).fetchone()
-        anchor = connection.execute("SELECT seq FROM anchor").fetchone()
-    return found == (head,) or bool(anchor and seq < anchor[0])
+        return _stands(connection, seq, digest)
+
+
+def head(path: Path) -> tuple[int, str]:
+    """Return number and hash of the last entry there was. Raises DatabaseDamaged."""
+    with _reading(path) as connection:
+        return _head(connection)
+
+
+def was_closed(path: Path) -> bool:
+    """Tell whether the daemon that wrote last ended the log in order; also where it is empty."""
+    with _reading(path) as connection:
+        last = connection.execute(
+            "SELECT event FROM entries WHERE event IN (?, ?) ORDER BY seq DESC LIMIT 1",
+            (OPENED, CLOSED),
+        ).fetchone()
+    return last is None or last[0] == CLOSED
 
 
 def prune(path: Path, keep_days: int, now: datetime) -> int:
-    """Remove entries older than that; the chain then begins with the last one removed."""
-    until = (now - timedelta(days=keep_days)).isoformat(timespec="milliseconds")
-    with _opened(path) as connection, _transaction(connection):
-        last = connection.execute(
-            "SELECT seq, hash FROM entries WHERE at < ? ORDER BY seq DESC LIMIT 1", (until,)
-        ).fetchone()
-        if last is None:
-            return 0
-        connection.execute("DELETE FROM anchor")
-        connection.execute("INSERT INTO anchor VALUES (?, ?)", last)
-        return int(connection.execute("DELETE FROM entries WHERE seq <= ?", last[:1]).rowcount)
+    """Let go of entries older than that; the chain then begins with the last of them.
+
+    An entry says so: else its beginning could be cut off by anyone. Raises DatabaseDamaged.
+    """
+    until = now_text(now - timedelta(days=keep_days))
+    with _opened(path) as connection:
+        with _transaction(connection):
+            last = connection.execute(
+                "SELECT seq, hash FROM entries WHERE at < ? ORDER BY seq DESC LIMIT 1", (until,)
+            ).fetchone()
+            if last is None:
+                return 0
+            told = canonical({"until": last[0]})
+            written = _chain(connection, [(now_text(now), PRUNED, told)])
+            connection.execute("DELETE FROM anchor")
+            connection.execute("INSERT INTO anchor VALUES (?, ?)", last)
+            gone = connection.execute("DELETE FROM entries WHERE seq <= ?", last[:1]).rowcount
+        _note_head(path, written)
+    return int(gone)
 
 
-def _last(path: Path) -> tuple[int, str]:
-    """Return number and hash of the last entry there was."""
-    with _reading(path) as connection:
-        return _head(connection)
+def canonical(what: Mapping[str, Any]) -> str:
+    """Write an entry's fields as they are hashed."""
+    return json.dumps(dict(what), sort_keys=True, separators=(",", ":"), default=str)
+
+
+def now_text(at: datetime) -> str:
+    """Write an instant as entries have it."""
+    return at.isoformat(timespec="milliseconds")
+
+
+# -- the chain -----------------------------------------------------------------------------------
+
+
+def _chain(
+    connection: sqlite3.Connection, entries: Iterable[tuple[str, str, str]]
+) -> tuple[int, str]:
+    seq, before = _head(connection)
+    for at, event, what in entries:
+        seq += 1
+        before = _hash(before, seq, at, event, what)
+        connection.execute(_INSERT, (seq, at, event, what, before))
+    return seq, before
 
 
 def _head(connection: sqlite3.Connection) -> tuple[int, str]:
@@ -231,24 +219,72 @@ def _head(connection: sqlite3.Connection) -> tuple[int, str]:
     return last or anchor or (0, GENESIS)
 
 
-def _append(path: Path, entries: Iterable[tuple[str, str, str]]) -> None:
-    with _opened(path) as connection, _transaction(connection):
-        seq, before = _head(connection)
-        for at, event, what in entries:
-            seq += 1
-            before = _hash(before, seq, at, event, what)
-            connection.execute(
-                "INSERT INTO entries VALUES (?, ?, ?, ?, ?)", (seq, at, event, what, before)
-            )
-
-
 def _hash(before: str, seq: int, at: str, event: str, what: str) -> str:
     whole = "\n".join((before, str(seq), at, event, what))
     return hashlib.sha256(whole.encode()).hexdigest()
 
 
-def _canonical(what: dict[str, Any]) -> str:
-    return json.dumps(what, sort_keys=True, separators=(",", ":"), default=str)
+# -- the head that was noted ---------------------------------------------------------------------
+
+
+def _noted(path: Path) -> tuple[int, str] | None:
+    """Return the last head that was noted beside the log; None if there is none."""
+    try:
+        seq, _, head = path.with_suffix(".head").read_text("ascii").strip().partition(":")
+    except (OSError, ValueError):
+        return None
+    is_one = seq.isdecimal() and int(seq) > 0 and len(head) == len(GENESIS)
+    return (int(seq), head) if is_one else None
+
+
+def _note_head(path: Path, head: tuple[int, str]) -> None:
+    """Note how far the log goes. After the commit: a head that is too old still stands."""
+    noted = path.with_suffix(".head")
+    beside = noted.with_suffix(".head.new")
+    with suppress(OSError):  # the log itself is written
+        beside.write_text(f"{head[0]}:{head[1]}\n", "ascii")
+        beside.chmod(HEAD_MODE)
+        owner = path.parent.stat()  # root's command must not take it from the daemon
+        if os.geteuid() == 0:
+            os.chown(beside, owner.st_uid, owner.st_gid)
+        beside.replace(noted)
+
+
+def _lost(
+    connection: sqlite3.Connection, noted: tuple[int, str] | None
+) -> dict[str, object] | None:
+    """Say which entries are missing, if the log does not go as far as was noted."""
+    if noted is None or _stands(connection, *noted):
+        return None
+    until, head = noted
+    last, _ = _head(connection)
+    return {"since": min(last, until - 1) + 1, "until": until, "head": head}
+
+
+def _go_on_from(connection: sqlite3.Connection, lost: dict[str, object]) -> None:
+    """Let a log that is new take up the numbers of the one that is gone."""
+    if _head(connection) == (0, GENESIS):
+        connection.execute("INSERT INTO anchor VALUES (?, ?)", (lost["until"], lost["head"]))
+
+
+def _stands(connection: sqlite3.Connection, seq: int, head: str) -> bool:
+    found = connection.execute("SELECT hash FROM entries WHERE seq = ?", (seq,)).fetchone()
+    anchor = connection.execute("SELECT seq, hash FROM anchor").fetchone()
+    if found is not None or anchor is None:
+        return bool(found == (head,))
+    return bool(seq < anchor[0] or (seq, head) == anchor)
+
+
+# -- the database --------------------------------------------------------------------------------
+
+
+def _check_schema(connection: sqlite3.Connection, path: Path) -> None:
+    [found] = connection.execute("PRAGMA user_version").fetchone()
+    if found > SCHEMA:
+        raise SchemaTooNew(
+            f"{path.name} has schema {found}, which this version does not know;"
+            " run the newer Tilldrop that wrote it, or restore a backup"
+        )
 
 
 @contextmanager

@@ -6,7 +6,6 @@ it and how it ended. No secret stands on a command line of ours.
 
 from __future__ import annotations
 
-import getpass
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +15,8 @@ import click
 from tilldrop import audit
 from tilldrop.cli_context import Where, as_json, plural
 from tilldrop.cli_output import write_json, write_table
-from tilldrop.errors import AuditBroken, TilldropError
+from tilldrop.control import user_name
+from tilldrop.errors import AuditBroken, HomeUnusable, TilldropError, UsageWrong
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,6 +32,7 @@ READING = frozenset({("guard", "list"), ("customer", "list"), ("customer", "guid
 # Verbs whose words, behind the customer, name a person.
 NAMING = frozenset({("shopper", "erase")})
 _WITH_VALUE = "--home"
+GAPS_SHOWN = 10
 
 
 @click.group("audit")
@@ -47,7 +48,7 @@ def audit_group() -> None:
 @click.pass_obj
 def list_entries(where: Where, customer: str, event: str, since: str, as_json: bool) -> None:  # noqa: FBT001
     """List what was done, oldest first."""
-    found = audit.read(where.config().paths.audit, since=since, customer=customer, event=event)
+    found = audit.read(_log(where), since=since, customer=customer, event=event)
     if as_json:
         write_json(found)
         return
@@ -60,23 +61,36 @@ def list_entries(where: Where, customer: str, event: str, since: str, as_json: b
 @as_json
 @click.pass_obj
 def verify_entries(where: Where, head: str | None, as_json: bool) -> None:  # noqa: FBT001
-    """Check that no entry was changed, taken out or put in.
+    """Check that no entry was changed, taken out or put in, and that the end is there.
 
-    That the end was cut off shows only against a head that was noted elsewhere: the daemon writes
-    it to its journal once a day and when it stops (audit.sealed). Exits 65 if the log is broken.
+    Whoever can write the log and the head noted beside it can cut off the end all the same: keep
+    heads elsewhere. The daemon writes one to its journal every hour and when it stops
+    (audit.sealed). Exits 65 if the log is broken.
     """
-    path = where.config().paths.audit
+    path = _log(where)
     found = audit.verify(path)
     if as_json:
         write_json(found)
     if found.broken_at is not None:
         raise AuditBroken(f"entry {found.broken_at} does not follow from those before it")
+    if found.cut_after is not None:
+        raise AuditBroken(f"the log went on after entry {found.cut_after}: its end was cut off")
     if head is not None:
         seq, _, digest = head.partition(":")
         if not seq.isdecimal() or not audit.has(path, int(seq), digest):
             raise AuditBroken(f"entry {seq} is not the one noted: the end was cut off or replaced")
     if not as_json:
         click.echo(f"{plural(found.entries, 'entry')} in order; head {found.last}:{found.head}")
+        for gap in found.gaps[-GAPS_SHOWN:]:
+            click.echo(f"entry {gap} tells of others that are missing")
+
+
+def _log(where: Where) -> Path:
+    """Return where the log is. Raises HomeUnusable if none was ever begun."""
+    path = where.config().paths.audit
+    if not path.exists() and not path.with_suffix(".head").exists():
+        raise HomeUnusable("there is no audit log yet")
+    return path
 
 
 def note_operator(words: Sequence[str], status: int) -> None:
@@ -91,19 +105,29 @@ def note_operator(words: Sequence[str], status: int) -> None:
     try:
         path = Where(Path(home) if home else None).config().paths.audit
         if path.parent.is_dir():
-            said = list(words)
-            if tuple(plain[:2]) in NAMING:
-                at = words.index(plain[1]) + 2  # who it is, by id or otherwise, is to be forgotten
-                said = [*words[:at], "..."]
-            what = {"words": said, "by": _who(), "status": status}
+            what = {"words": _told(words, plain, status), "by": ran_by(), "status": status}
             audit.append(path, "operator.ran", what)
+    except HomeUnusable:
+        return  # where there is no home, there is no log
     except TilldropError as problem:
         click.echo(f"tilldrop: not noted in the audit log: {problem}", err=True)
 
 
-def _who() -> str:
-    """Return who ran the command, also behind sudo."""
-    return os.environ.get("SUDO_USER") or getpass.getuser()
+def _told(words: Sequence[str], plain: Sequence[str], status: int) -> list[str]:
+    """Return what of a command line is noted."""
+    if status == UsageWrong.exit_code:
+        return [*plain[:2], "..."]  # a word too many may be a password
+    if tuple(plain[:2]) in NAMING:
+        at = words.index(plain[1]) + 2  # who it is, by id or otherwise, is to be forgotten
+        return [*words[:at], "..."]
+    return list(words)
+
+
+def ran_by() -> str:
+    """Return who ran the command, as the system knows it; behind sudo also as sudo says."""
+    ran_by = user_name(os.getuid())
+    before = os.environ.get("SUDO_USER")
+    return f"{before} as {ran_by}" if before and before != ran_by else ran_by
 
 
 def _said(what: dict[str, object]) -> str:

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tilldrop import control, home_files, in_the_clear
+from tilldrop import control, home_files, in_the_clear, secretfiles
 from tilldrop.cli_changes import change
 from tilldrop.cli_context import as_json, plural
 from tilldrop.cli_output import visible, write_json
 from tilldrop.config import CUSTOMER_NAME
 from tilldrop.errors import CustomerBusy, HomeUnusable, NoSuchCustomer, NotRunning, UsageWrong
 from tilldrop.ledger_forgetting import FIND_MOST
-from tilldrop.mentions import NotLookedIntoError, is_mentioned_in
+from tilldrop.mentions import NotLookedIntoError, is_mentioned_in, mentions
 from tilldrop.spool import Spool
 from tilldrop.sqlite import sqlite3
 
@@ -38,8 +38,12 @@ REMAINS = (
     " which name the customer until they are rotated out"
 )
 BACKUPS_REMAIN = (
-    "backups made before still hold the shopper: delete or re-make them, or say this again after"
-    " a restore"
+    "backups made before still hold the shopper: delete or re-make them; `tilldrop restore --since`"
+    " names who is in one again"
+)
+NOT_REWRITTEN = (
+    "copies of rows are left in a database's file or log, because another program reads it or the"
+    " disk has no room; they go with the next removal or erasure"
 )
 _TEXTS = "SELECT email, phone, loyalty_id FROM shoppers WHERE customer = ? AND shopper_id = ?"
 
@@ -77,6 +81,12 @@ def remove_customer(where: Where, name: str, yes: bool, as_json: bool) -> None: 
     for path in removed:
         click.echo(visible(f"  {path}"))
     click.echo(REMAINS, err=True)
+    _tell_copies(done)
+
+
+def _tell_copies(done: dict[str, Any]) -> None:
+    if not done["rewritten"]:
+        click.echo(NOT_REWRITTEN, err=True)
 
 
 def _deliveries(where: Where, name: str) -> list[Delivery]:
@@ -114,7 +124,7 @@ def _own_files(where: Where, name: str) -> list[Path]:
 def _remove_files(where: Where, name: str) -> list[str]:
     removed = []
     for path in _own_files(where, name):
-        path.unlink()
+        secretfiles.remove(path)
         removed.append(str(path))
     return removed
 
@@ -130,7 +140,7 @@ def _shut_out(where: Where) -> None:
 def _forget(where: Where, name: str) -> dict[str, Any]:
     """Have everything else taken out, once the sessions that were open have ended."""
     if not where.config().paths.ledger.exists():
-        return {"customer": name, "deliveries": 0, "files": 0, "rows": {}}
+        return {"customer": name, "deliveries": 0, "files": 0, "rows": {}, "rewritten": True}
     deadline = time.monotonic() + SESSIONS_END_WITHIN_S
     while True:
         try:
@@ -184,14 +194,18 @@ def erase_shopper(
     asked = {"customer": customer, "shopper": shopper_id, "texts": texts, "drop": drop}
     done = change(where, "shopper-erase", **asked)
     left = [one.id for one in files if one.id not in done["dropped"]]
+    named = [one.id for one in _deliveries(where, customer) if mentions(one.name, texts)]
     if as_json:
-        write_json({**done, "files": left, "unread": [one.id for one in unread]})
+        write_json({**done, "files": left, "unread": [one.id for one in unread], "named": named})
         return
     for what, rows in done["erased"].items():
         if rows:
             click.echo(f"{what}: {rows}")
     click.echo(f"{plural(len(done['dropped']), 'file')} dropped, {len(left)} still mention it")
+    if named:
+        click.echo(f"names of files that mention the shopper stay: {', '.join(named)}", err=True)
     click.echo(BACKUPS_REMAIN, err=True)
+    _tell_copies(done)
 
 
 def _texts(where: Where, customer: str, shopper: str, also: tuple[str, ...]) -> list[str]:

@@ -1,8 +1,8 @@
 """What is taken out of the ledger for good: a customer, or what reports say of a person.
 
 Owns these statements. Promises that a customer's rows go in one commit, and only while nothing of
-it is received, waits for its import or is imported; what is freed is overwritten. Never touches a
-file: bytes are dropped before their rows.
+it is received, waits for its import or is imported. What rows leave behind in the file and in its
+log is gone after `rewrite`. Never touches a file: bytes are dropped before their rows.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tilldrop.delivery import Cause, State
-from tilldrop.errors import CustomerBusy, MoveRefused
+from tilldrop.errors import CustomerBusy, LedgerBusy, LedgerFailed, MoveRefused
 from tilldrop.mentions import without
 
 if TYPE_CHECKING:
@@ -56,11 +56,9 @@ def forget(ledger: Ledger, customer: str) -> int:
         sql = f"SELECT count(*) FROM deliveries WHERE customer = ? AND {_BUSY}"  # noqa: S608
         if connection.execute(sql, (customer,)).fetchone()[0]:
             raise CustomerBusy(f"something of {customer} is received or imported")
-        connection.execute("PRAGMA secure_delete = ON")
         for table in ("runs", "moves"):
             connection.execute(f"DELETE FROM {table} WHERE {_OF_CUSTOMER}", (customer,))  # noqa: S608
         gone = connection.execute("DELETE FROM deliveries WHERE customer = ?", (customer,)).rowcount
-        connection.execute("PRAGMA secure_delete = OFF")
         return int(gone)
 
     return ledger.submit(apply).result()
@@ -70,7 +68,6 @@ def erase_mentions(ledger: Ledger, customer: str, texts: Sequence[str]) -> int:
     """Take texts out of what reports of a customer's deliveries say was seen; returns how many."""
 
     def apply(connection: sqlite3.Connection) -> int:
-        connection.execute("PRAGMA secure_delete = ON")
         sql = f"SELECT delivery, run, report FROM runs WHERE {_OF_CUSTOMER}"  # noqa: S608
         changed = 0
         for delivery, run, report in connection.execute(sql, (customer,)).fetchall():
@@ -81,7 +78,26 @@ def erase_mentions(ledger: Ledger, customer: str, texts: Sequence[str]) -> int:
                     "UPDATE runs SET report = ? WHERE delivery = ? AND run = ?",
                     (cleaned, delivery, run),
                 )
-        connection.execute("PRAGMA secure_delete = OFF")
         return changed
 
     return ledger.submit(apply).result()
+
+
+def rewrite(ledger: Ledger) -> bool:
+    """Write the ledger's file anew without what rows left in it, and empty its log.
+
+    Overwriting what is freed is not enough: rows that moved within a page leave copies. Returns
+    False if the disk has no room for it, or another program reads an older state.
+    Cost: 0.8 s of processor time for 100,000 deliveries, while uploads wait for their
+    acknowledgement.
+    """
+
+    def apply(connection: sqlite3.Connection) -> bool:
+        connection.execute("VACUUM")
+        busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        return not busy
+
+    try:
+        return ledger.submit(apply, is_alone=True).result()
+    except (LedgerBusy, LedgerFailed):
+        return False

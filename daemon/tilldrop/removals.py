@@ -35,23 +35,30 @@ def remove_customer(
 ) -> dict[str, Any]:
     """Take out all that is kept of a customer that is configured no longer.
 
-    Returns deliveries, files and rows (by table). Raises CustomerBusy while something of it is
-    received or imported, DataBusy, WorkerLost; then say it again. The ledger's rows go last:
-    they name the files.
+    Returns deliveries, files, rows (by table) and rewritten: whether what the rows left in the
+    databases' files and logs is gone too. Raises CustomerBusy while something of it is received or
+    imported, DataBusy, WorkerLost; then say it again. The ledger's rows go last: they name the
+    files.
     """
     found = ledger_forgetting.put_aside(ledger, customer)
     files = 0
     for delivery in found:
         files += spool.path_of(delivery.id) is not None
         spool.drop(delivery.id)
+    spool.sync_drops()
     rows: dict[str, int] = {}
+    rewritten = True
     for path in paths:
         task = {"task": "customer-forget", "customer": customer, "data_path": str(path)}
-        for table, count in tasks.task(task)["rows"].items():
+        done = tasks.task(task)
+        rewritten &= done["rewritten"]
+        for table, count in done["rows"].items():
             rows[table] = rows.get(table, 0) + count
     deliveries = ledger_forgetting.forget(ledger, customer)
+    rewritten &= ledger_forgetting.rewrite(ledger)
     journal.customer_removed(customer, deliveries, files, sum(rows.values()))
-    return {"customer": customer, "deliveries": deliveries, "files": files, "rows": rows}
+    gone = {"deliveries": deliveries, "files": files, "rows": rows}
+    return {"customer": customer, **gone, "rewritten": rewritten}
 
 
 def erase_shopper(
@@ -67,10 +74,12 @@ def erase_shopper(
     """Take one shopper out of every database and of the reports.
 
     texts: by which it is found where no column tells. drop: ids of deliveries whose bytes go.
-    Returns erased (what -> rows) and dropped (ids). Raises DataBusy, WorkerLost, NoSuchDelivery,
-    MoveRefused for a file that is still to be imported; may be done again.
+    Returns erased (what -> rows), dropped (ids) and rewritten, as `remove_customer`. Raises
+    DataBusy, WorkerLost, NoSuchDelivery, MoveRefused for a file that is still to be imported; may
+    be done again.
     """
     erased: dict[str, int] = {}
+    rewritten = True
     for path in paths:
         task = {
             "task": "shopper-erase",
@@ -79,13 +88,17 @@ def erase_shopper(
             "texts": list(texts),
             "data_path": str(path),
         }
-        for what, count in tasks.task(task)["erased"].items():
+        done = tasks.task(task)
+        rewritten &= done["rewritten"]
+        for what, count in done["erased"].items():
             erased[what] = erased.get(what, 0) + count
     erased["receipts"] = ledger_forgetting.erase_mentions(ledger, customer, texts)
+    rewritten &= ledger_forgetting.rewrite(ledger)
     dropped = [_drop(ledger, spool, customer, delivery_id) for delivery_id in drop]
+    spool.sync_drops()  # the ledger says so already: nothing would look for them soon
     # Who it was is what must be forgotten: not even the id is said.
     journal.shopper_erased(customer, sum(erased.values()), len(dropped))
-    return {"erased": erased, "dropped": dropped}
+    return {"erased": erased, "dropped": dropped, "rewritten": rewritten}
 
 
 def _drop(ledger: Ledger, spool: Spool, customer: str, delivery_id: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import stat
 import threading
 from contextlib import closing
 from typing import TYPE_CHECKING, Self
@@ -10,8 +11,10 @@ from typing import TYPE_CHECKING, Self
 import pytest
 
 from tests.clients import Account, Paramiko
-from tests.daemon import Daemon, sales, tilldrop
+from tests.daemon import Daemon, sales, tilldrop, wait_for
+from tilldrop import backup
 from tilldrop.delivery import State
+from tilldrop.errors import BackupFailed
 from tilldrop.sqlite import sqlite3
 
 if TYPE_CHECKING:
@@ -90,7 +93,90 @@ def test_backup_writes_over_nothing(daemon: Daemon, tmp_path: Path) -> None:
     assert (tmp_path / "full" / "precious").read_text() == "x"
 
 
-@pytest.mark.parametrize("harm", ["no manifest", "a file is missing", "a damaged database"])
+def test_what_came_while_the_backup_was_made_keeps_its_place(
+    daemon: Daemon, restored: Daemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows are newer than the ledger: what comes after the restore must still win over them."""
+    send(daemon, tmp_path, sales(1, 2, cents=100))
+    copy = backup._copy_database
+
+    def late(source: Path, target: Path) -> None:
+        if source == daemon.paths.data:
+            send(daemon, tmp_path, sales(1, 2, cents=200))
+        copy(source, target)
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(backup, "_copy_database", late)
+        backup.back_up(daemon.paths, tmp_path / "b")
+    assert tilldrop(daemon.home, "restore", str(tmp_path / "b"), str(restored.home)).returncode == 0
+    restored.start()
+    [late_one, first] = restored.deliveries()
+    assert (late_one.state, late_one.bytes_gone_at is None) == (State.IMPORTED, False)
+    assert first.bytes_gone_at is None
+    assert restored.rows("SELECT DISTINCT total_minor, delivery FROM transactions") == [
+        (200, late_one.id)
+    ]
+    send(restored, tmp_path, sales(1, 2, cents=300))
+    assert restored.rows("SELECT DISTINCT total_minor FROM transactions") == [(300,)]
+
+
+def send(daemon: Daemon, folder: Path, text: str) -> None:
+    """Send a file and wait until it is imported."""
+    before = len(daemon.deliveries("late.csv"))
+    (folder / "late.csv").write_text(text)
+    Paramiko(Account(daemon)).put(folder / "late.csv", "late.csv")
+    wait_for("the file", lambda: len(daemon.deliveries("late.csv")) > before)
+    daemon.wait_for_state("late.csv", State.IMPORTED)
+
+
+def test_backup_is_for_its_owner_alone(daemon: Daemon, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(sales(1, 5))
+    Paramiko(Account(daemon)).put(tmp_path / "a.csv", "a.csv")
+    (tmp_path / "b").mkdir(mode=0o755)
+    (tmp_path / "linked.toml").write_text("# elsewhere")
+    (daemon.home / "config" / "linked.toml").symlink_to(tmp_path / "linked.toml")
+    made = tilldrop(daemon.home, "backup", str(tmp_path / "b"))
+    assert made.returncode == 0, made.stderr
+    assert stat.S_IMODE((tmp_path / "b").stat().st_mode) == 0o700
+    state = [one for one in (tmp_path / "b" / "state").rglob("*") if one.is_file()]
+    assert {stat.S_IMODE(one.stat().st_mode) for one in state} == {0o600}
+    assert (tmp_path / "b" / "config" / "linked.toml").read_text() == "# elsewhere"
+    assert not (tmp_path / "b" / "config" / "linked.toml").is_symlink()
+
+
+def test_backup_that_breaks_off_leaves_nothing_that_looks_whole(
+    daemon: Daemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(backup, "_copy_bytes", full)
+    with pytest.raises(BackupFailed, match="No space left"):
+        backup.back_up(daemon.paths, tmp_path / "b")
+    assert list((tmp_path / "b").iterdir()) == []
+
+
+def test_restore_that_breaks_off_leaves_no_home_to_start(
+    daemon: Daemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = backup.back_up(daemon.paths, tmp_path / "b")
+    new = tmp_path / "new"
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as broken:
+        broken.setattr(backup, "_sync_tree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            backup.restore(tmp_path / "b", new, new / "var")
+    assert (new / "var" / "ledger.db").exists()
+    assert tilldrop(new, "check").returncode != 0
+    assert backup.verify(tmp_path / "b") == made
+
+
+@pytest.mark.parametrize(
+    "harm", ["no manifest", "a file is missing", "a file is short", "a damaged database"]
+)
 def test_backup_that_is_not_whole_is_not_restored(
     daemon: Daemon, tmp_path: Path, harm: str
 ) -> None:
@@ -104,6 +190,11 @@ def test_backup_that_is_not_whole_is_not_restored(
             (kept / "manifest.json").unlink()
         case "a file is missing":
             next((kept / "state" / "spool").glob("*/*")).unlink()
+        case "a file is short":
+            one = next((kept / "state" / "spool").glob("*/*"))
+            text = one.read_bytes()
+            one.unlink()  # the home's own
+            one.write_bytes(text[:-1])
         case _:
             with closing(sqlite3.connect(kept / "state" / "data.db")) as connection:
                 pages = connection.execute("PRAGMA page_size").fetchone()[0]

@@ -44,6 +44,11 @@ map.sold_at = { date = "Date", format = "YYYY-MM-DD" }
 map.total = "Total"
 map.shopper_id = "Card"
 """
+SHOP_LINES = """
+[feeds.line_items]
+note = "Note"
+amount = "Total"
+"""
 ADA, MAIL = "C-1001", "ada@example.net"
 SHOPPERS = f"Card,Name,Mail\n{ADA},Ada Lovelace,{MAIL}\nC-2002,Bob,bob@example.net\n"
 SALES = f"""\
@@ -238,6 +243,42 @@ def test_packed_file_that_mentions_the_shopper_is_listed(shop: Daemon, tmp_path:
     done = json.loads(ask(shop, "shopper", "erase", "acme", "C-2002", "--yes", "--json"))
     assert packed.id in done["files"]
     assert len(done["files"]) == 5
+
+
+def test_restored_backup_names_who_was_taken_out_since(shop: Daemon, tmp_path: Path) -> None:
+    ask(shop, "backup", str(tmp_path / "b"))
+    ask(shop, "shopper", "erase", "acme", ADA, "--yes")
+    ask(shop, "customer", "remove", "rival", "--yes")
+    shop.stop()
+    again = tmp_path / "again"
+    words = ("restore", str(tmp_path / "b"), str(again), "--since", str(shop.home), "--json")
+    done = json.loads(ask(shop, *words))
+    erase = ["shopper", "erase", "acme", ADA, "--drop-files"]
+    assert done["again"] == [["customer", "remove", "rival"], erase]
+    for command in done["again"]:
+        assert tilldrop(again, *command, "--yes").returncode == 0
+    assert holding(again / "var", "Lovelace") == []
+    remembered = "SELECT count(*) FROM erased_shoppers"
+    assert Daemon(again).rows(remembered) == [(1,)]
+
+
+def test_person_in_free_texts_and_names_is_found(shop: Daemon, tmp_path: Path) -> None:
+    toml = shop.home / "config" / "customers" / "acme.toml"
+    toml.write_text(toml.read_text() + SHOP_LINES)
+    ask(shop, "reload")
+    head, *rows = SALES.splitlines()
+    lines = "\n".join(f"{row},gift of {ADA} to Bob" for row in rows)
+    for total in ("2.00", "2.50"):
+        changed = lines.replace(",2.00,", f",{total},")
+        deliver(shop, tmp_path, f"sales-{ADA}.csv", f"{head},Note\n{changed}\n")
+    assert len(shop.rows("SELECT note FROM line_items WHERE note LIKE '%C-1001%'")) == 3
+    done = json.loads(ask(shop, "shopper", "erase", "acme", ADA, "--drop-files", "--yes", "--json"))
+    assert done["rewritten"] is True
+    assert len(done["named"]) == 2
+    assert shop.rows("SELECT count(*) FROM line_items WHERE note IS NOT NULL") == [(0,)]
+    ask(shop, "customer", "remove", "rival", "--yes")
+    assert holding(shop.home / "var", "gift of C-1001") == []  # the daemon runs on
+    assert holding(shop.home / "var", "Lovelace") == []
 
 
 def test_audit_log_does_not_name_who_was_erased(shop: Daemon) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import tarfile
 import zipfile
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import xlsxwriter
@@ -17,6 +19,7 @@ from tilldrop.mapping import Reading
 
 VISA = "4111111111111111"
 MASKED = "411111******1111"
+GOOD = f"{HEADER}1,1,2026-01-05 13:08,1.00,cash\n"
 TEXT = f"{HEADER}1,1,2026-01-05 13:08,1.00,cash\n1,2,2026-01-05 13:09,?,card {VISA}\n"
 
 
@@ -163,6 +166,47 @@ def test_member_of_an_archive_that_the_feed_does_not_take_is_screened_too(place:
     assert report.faults[0].seen == "line 2 of [1] paid.csv"
     harmless = zipped({"sales.csv": sold, "paid.csv": "Name,Paid by\nAda,cash\n"})
     assert run_job(place.job(harmless, 2, feed=feed)).counts.inserted == 1
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz"])
+def test_member_of_a_tar_that_the_feed_does_not_take_is_screened_too(
+    place: Place, mode: Literal["w", "w:gz"]
+) -> None:
+    made = BytesIO()
+    with tarfile.open(fileobj=made, mode=mode) as archive:
+        for name, text in (("sales.csv", GOOD), ("notes.txt", f"card {VISA}\n")):
+            member = tarfile.TarInfo(name)
+            member.size = len(text)
+            archive.addfile(member, BytesIO(text.encode()))
+    feed = replace(FEED, reading=Reading(member="sales*.csv"))
+    report = run_job(place.job(made.getvalue(), feed=feed))
+    assert (report.outcome, report.reason) == ("rejected", "card-data")
+    assert "notes.txt" in report.faults[0].seen
+    assert VISA not in everything(place)
+
+
+@pytest.mark.parametrize("wanted", ["", "Sales"])
+def test_sheet_that_the_feed_does_not_read_is_screened_too(place: Place, wanted: str) -> None:
+    made = BytesIO()
+    with xlsxwriter.Workbook(made) as book:
+        for name, text in (("Sales", GOOD), ("Empty", ""), ("Notes", f"Card No\n{VISA}\n")):
+            sheet = book.add_worksheet(name)
+            for row, line in enumerate(text.splitlines()):
+                sheet.write_row(row, 0, line.split(","))
+    feed = replace(FEED, reading=Reading(sheet=wanted))
+    report = run_job(place.job(made.getvalue(), feed=feed))
+    assert (report.outcome, report.reason) == ("rejected", "card-data")
+    assert "of sheet Notes" in report.faults[0].seen
+    assert run_job(place.job(made.getvalue(), 2, feed=None)).reason == "card-data"
+
+
+def test_workbook_in_an_archive_is_screened_too(place: Place) -> None:
+    made = BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        archive.writestr("sales.csv", GOOD)
+        archive.writestr("cards.xlsx", workbook(TEXT))
+    feed = replace(FEED, reading=Reading(member="sales*.csv"))
+    assert run_job(place.job(made.getvalue(), feed=feed)).reason == "card-data"
 
 
 def test_archive_whose_members_differ_is_screened_member_by_member(place: Place) -> None:

@@ -15,7 +15,16 @@ from typing import TYPE_CHECKING
 
 from tilldrop.importer import card_columns
 from tilldrop.importer.card_columns import CARD_WORDS, ID_WORDS, Evidence
-from tilldrop.importer.cards import LONGEST, SHORTEST, is_card, is_usual, numbers_in
+from tilldrop.importer.cards import (
+    CARD_GROUPS,
+    LONGEST,
+    SHORTEST,
+    is_barcode,
+    is_card,
+    is_usual,
+    mask,
+    numbers_in,
+)
 from tilldrop.importer.records import TEXT_KEPT_CHARS, QuoteUnclosed, read_records
 from tilldrop.rows import Fault
 
@@ -47,6 +56,9 @@ _GROUPED = tuple(
     for pattern in (b"0000-000", b"0-00-00-00-00-00-0", b"0-000-000-000-0")
     for size in (1, 2, 3)
 )
+# Dots stand between groups of four alone: anywhere else they are decimal places and dates.
+_DOTTED_ENOUGH = b"0000.0000.0000.0"
+_DOTTED = re.compile(rb"(?<![0-9.])([0-9]{4})\.([0-9]{4})\.([0-9]{4})\.([0-9]{1,4})(?![0-9.])")
 _GAP = rb"(?: |-|\xc2\xa0|\xe2\x80[\x90-\x93\xaf])"
 _RUN = re.compile(rb"[0-9](?:" + _GAP + rb"?[0-9]){" + str(SHORTEST - 1).encode() + rb",}")
 _PLAIN_RUN = re.compile(rb"[0-9]+")
@@ -55,12 +67,6 @@ _TRACK_1 = re.compile(rb"[Bb]([0-9]{13,19})\^[^\^\r\n]{2,30}\^[0-9]{4}")
 _TRACK_2 = re.compile(rb"([0-9]{13,19})[=D][0-9]{2}(?:0[1-9]|1[0-2])[0-9]{3,}")
 _CODE = re.compile(r"[0-9]{3,4}")
 _LAST_WORD = re.compile(r"([^\W\d_]+)[^\w]*$")
-_CARD_GROUPS = frozenset(
-    {(4, 4, 4, last) for last in range(1, 5)}
-    | {(4, 4, 4, 4, last) for last in range(1, 4)}
-    | {(4, 6, 5), (4, 6, 4), (6, 13), (8, 8), (4, 3, 3, 3)}
-)
-_EAN_DIGITS = (13, 14)
 _PLAIN, _AS_ON_CARDS, _OTHERWISE = "plain", "as on cards", "otherwise"
 _Bucket = tuple[int, "Standing", str, int]
 
@@ -153,12 +159,18 @@ def _chunks(clean: Clean) -> Iterator[tuple[int, bytes]]:
         while chunk := file.read(CHUNK_BYTES):
             chunk += file.readline()
             if _has_enough(chunk):
-                yield line, chunk
+                yield line, _with_dashes(chunk)
             line += chunk.count(b"\n")
 
 
 def _has_enough(text: bytes) -> bool:
-    return _ENOUGH in text.translate(_FOLDED, _GAPS)
+    folded = text.translate(_FOLDED, _GAPS)
+    return _ENOUGH in folded or _DOTTED_ENOUGH in folded
+
+
+def _with_dashes(text: bytes) -> bytes:
+    """Return numbers in dotted groups of four as they would be with dashes."""
+    return _DOTTED.sub(rb"\1-\2-\3-\4", text) if _DOTTED_ENOUGH in text.translate(_FOLDED) else text
 
 
 def _runs(text: bytes, of: _Weighing) -> Iterator[tuple[int, int]]:
@@ -250,7 +262,7 @@ def _in_records(
             if len(record.text) < TEXT_KEPT_CHARS and not _has_enough(record.text.encode()):
                 continue
             for column, cell in enumerate(record.cells or [record.text]):
-                raw = cell.encode()
+                raw = _with_dashes(cell.encode())
                 if not _has_enough(raw):
                     continue
                 for start, end in _runs(raw, of):
@@ -313,11 +325,11 @@ class _Weighing:
         standing = _standing(before, after)
         if standing is None:
             return
-        is_barcode = _is_barcode(digits)
+        is_other = is_barcode(digits)
         if form == _PLAIN and not is_usual(digits):
-            self._lengths[len(digits)] += is_barcode or not card
-            self._barcodes += is_barcode and len(digits) == SHORTEST
-        if is_barcode and standing != "card":
+            self._lengths[len(digits)] += is_other or not card
+            self._barcodes += is_other and len(digits) == SHORTEST
+        if is_other and standing != "card":
             card = b""
         number = card or digits
         hits = self._hits.setdefault((one.column, standing, form, len(number)), _Hits())
@@ -349,7 +361,7 @@ def _form(run: bytes) -> tuple[str, bytes]:
         return _PLAIN, run
     groups = _PLAIN_RUN.findall(run)
     lengths = tuple(map(len, groups))
-    return _AS_ON_CARDS if lengths in _CARD_GROUPS else _OTHERWISE, b"".join(groups)
+    return _AS_ON_CARDS if lengths in CARD_GROUPS else _OTHERWISE, b"".join(groups)
 
 
 def _card_in(run: bytes, digits: bytes, form: str) -> bytes:
@@ -364,22 +376,10 @@ def _card_in(run: bytes, digits: bytes, form: str) -> bytes:
     return next(cards, b"")
 
 
-def _is_barcode(digits: bytes) -> bool:
-    """Tell whether an unusual number has a right EAN-13 or GTIN-14 check digit."""
-    if len(digits) not in _EAN_DIGITS or is_usual(digits):
-        return False
-    added = 3 * sum(digits[-2::-2]) + sum(digits[-1::-2]) - ord("0") * _weights(len(digits))
-    return added % 10 == 0
-
-
-def _weights(length: int) -> int:
-    """Return the sum of a barcode's weights, 1 and 3 in turn from the right."""
-    return 3 * (length // 2) + (length + 1) // 2
-
-
 def _report(guilty: list[tuple[str, _Hits]]) -> Findings:
     if not guilty:
         return Findings()
+    guilty = [(mask(name), hits) for name, hits in guilty]
     name, first = min(guilty, key=lambda one: one[1].lines[0])
     lines = sorted({line for _, bucket in guilty for line in bucket.lines})
     count = sum(bucket.count for _, bucket in guilty)

@@ -8,10 +8,9 @@ verification codes are refused in every mode. One rule for all: see docs/card-da
 from __future__ import annotations
 
 import codecs
-import zipfile
 from collections import Counter
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from glob import escape
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -19,9 +18,10 @@ from typing import TYPE_CHECKING
 from tilldrop.importer import card_columns, card_scan
 from tilldrop.importer.card_masking import write_masked
 from tilldrop.importer.cards import mask
-from tilldrop.importer.parts import Limits
+from tilldrop.importer.parts import CHUNK_BYTES, Hashed, Limits, Part, Unreadable
 from tilldrop.importer.reading import prepare
 from tilldrop.importer.stage import Clean
+from tilldrop.importer.unpack import PEEK_BYTES, Place, unpack
 from tilldrop.mapping import Reading
 from tilldrop.rows import Fault
 
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
 _LIKELY_DELIMITERS = ",;\t|"
 _LOOK_BYTES = 64 * 1024
-_MEMBERS_LOOKED_AT = 200  # each is unpacked by itself
-_PARTS_OF_WORKBOOKS = frozenset({"[Content_Types].xml", "mimetype"})
+_MEMBERS_LOOKED_AT = 200
+_SHEETS_LOOKED_AT = 30
 _UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -70,8 +70,10 @@ def screen(
     if isinstance(clean, Fault):
         return Screened(clean, screen_unclaimed(job, temp_dir, feed))
     found = _look(clean, clean.reading or feed.reading, feed, job)
+    if found.fault is None and clean.reading is not None:
+        return Screened(clean, _look_at_sheets(Path(job.path), job, feed, temp_dir, clean))
     if found.fault is None:
-        leaves_out = feed.reading.member and clean.reading is None
+        leaves_out = bool(feed.reading.member)
         return Screened(clean, _look_at_members(job, temp_dir, feed) if leaves_out else None)
     if job.card_data != "mask" or found.fault.code != "card-data":
         return Screened(clean, found.fault)
@@ -84,42 +86,81 @@ def screen_unclaimed(job: Job, temp_dir: Path, feed: Feed | None = None) -> Faul
     It is unpacked and decoded as far as that can be done unasked; else its bytes are looked at as
     they are. temp_dir: private to the run.
     """
-    clean = _read_unasked(job, temp_dir)
+    path = Path(job.path)
+    clean = _read_unasked(path, job, temp_dir)
     if isinstance(clean, Clean):
-        return _look_unasked(clean, feed, job)
-    text, delimiter = _as_text(Path(job.path))
+        return _look_unasked(path, clean, feed, job, temp_dir)
+    text, delimiter = _as_text(path)
     fault = _look(text, Reading(delimiter=delimiter), feed, job).fault
     return fault or _look_at_members(job, temp_dir, feed)
 
 
-def _read_unasked(job: Job, temp_dir: Path, member: str = "") -> Clean | Fault:
-    path = Path(job.path)
-    reading = Reading(encoding=_likely_encoding(path), member=member)
+def _read_unasked(path: Path, job: Job, temp_dir: Path, sheet: str = "") -> Clean | Fault:
+    reading = Reading(encoding=_likely_encoding(path), sheet=sheet)
     return prepare(path, reading, temp_dir, job.max_record_bytes, limits=_limits(job))[0]
 
 
-def _look_unasked(clean: Clean, feed: Feed | None, job: Job) -> Fault | None:
+def _look_unasked(
+    path: Path, clean: Clean, feed: Feed | None, job: Job, temp_dir: Path
+) -> Fault | None:
     if clean.reading is not None:
-        return _look(clean, clean.reading, feed, job).fault
+        fault = _look(clean, clean.reading, feed, job).fault
+        return fault or _look_at_sheets(path, job, feed, temp_dir, clean)
     text, delimiter = _as_text(clean.path)
     return _look(text, Reading(delimiter=delimiter), feed, job).fault
 
 
-def _look_at_members(job: Job, temp_dir: Path, feed: Feed | None) -> Fault | None:
-    """Look at each member of a ZIP by itself, as they may differ or not all be taken."""
-    try:
-        with zipfile.ZipFile(job.path) as archive:
-            names = archive.namelist()
-    except (OSError, ValueError, zipfile.BadZipFile):
-        return None
-    if _PARTS_OF_WORKBOOKS & set(names):
-        return None
+def _look_at_sheets(
+    path: Path, job: Job, feed: Feed | None, temp_dir: Path, read: Clean
+) -> Fault | None:
+    """Look at the sheets of a workbook that were not read. Cost: 60 ms for each, and one more."""
+    assert read.reading is not None  # noqa: S101  for the type checker
     with TemporaryDirectory(dir=temp_dir) as folder:
-        for name in names[:_MEMBERS_LOOKED_AT]:
-            clean = _read_unasked(job, Path(folder), escape(name))
-            if isinstance(clean, Clean) and (fault := _look_unasked(clean, feed, job)):
-                return replace(fault, seen=f"{fault.seen} of {mask(name)}")
+        for number in range(1, _SHEETS_LOOKED_AT + 1):
+            sheet = _read_unasked(path, job, Path(folder), str(number))
+            if isinstance(sheet, Fault) and sheet.code == "sheet-missing":
+                break
+            if isinstance(sheet, Fault) or sheet.reading is None:
+                continue
+            name = sheet.reading.sheet
+            if name != read.reading.sheet and (
+                fault := _look(sheet, sheet.reading, feed, job).fault
+            ):
+                return replace(fault, seen=f"{fault.seen} of sheet {mask(name)}")
     return None
+
+
+def _look_at_members(job: Job, temp_dir: Path, feed: Feed | None) -> Fault | None:
+    """Look at each member of an archive by itself, as they may differ or not all be taken."""
+    path = Path(job.path)
+    with TemporaryDirectory(dir=temp_dir) as name, ExitStack() as stack:
+        folder = Path(name)
+        (inner := folder / "inner").mkdir()
+        file = stack.enter_context(path.open("rb"))
+        place = Place(path, folder, "", _limits(job), CHUNK_BYTES, stack)
+        try:
+            opened = unpack(place, Hashed(file), file.peek(PEEK_BYTES))
+        except Unreadable:
+            return None
+        for part in opened.parts[:_MEMBERS_LOOKED_AT] if opened.is_packed else ():
+            member = _written(part, folder / "one")
+            clean = _read_unasked(member, job, inner) if member else None
+            if isinstance(clean, Clean) and member:
+                fault = _look_unasked(member, clean, feed, job, inner)
+                if fault is not None:
+                    return replace(fault, seen=f"{fault.seen} of {mask(part.name)}")
+    return None
+
+
+def _written(part: Part, path: Path) -> Path | None:
+    """Write a member to a file; None if it cannot be read."""
+    try:
+        with path.open("wb") as file:
+            while chunk := part.read():
+                file.write(chunk)
+    except Unreadable:
+        return None
+    return path
 
 
 def _limits(job: Job) -> Limits:

@@ -20,12 +20,27 @@ LONGEST = 19
 FIRST_SHOWN = 6  # what a receipt or an acquirer's statement may show
 LAST_SHOWN = 4
 
+_EAN_DIGITS = (13, 14)
+NAME_MASK = "x"  # an asterisk is no sign for a file's name
+# How digits stand in groups on cards.
+CARD_GROUPS: Final = frozenset(
+    {(4, 4, 4, last) for last in range(1, 5)}
+    | {(4, 4, 4, 4, last) for last in range(1, 4)}
+    | {(4, 6, 5), (4, 6, 4), (6, 13), (8, 8), (4, 3, 3, 3)}
+)
+
 _BETWEEN = "[ \u00a0\u202f\u2010\u2011\u2012\u2013-]"
 # Groups of digits with one blank or dash between them, 13 digits or more in all. RE2, which
 # DuckDB uses, reads it too (`store` asks there first which records need a look).
 SUSPICIOUS: Final = rf"\p{{Nd}}(?:{_BETWEEN}?\p{{Nd}}){{{SHORTEST - 1},}}"
 _RUN = re.compile(SUSPICIOUS.replace(r"\p{Nd}", r"\d"))
 _GROUP = re.compile(r"\d+")
+_NAME_RUN = re.compile(r"(?<![0-9])[0-9](?:[ _-]?[0-9]){12,18}(?![0-9])")
+# A day of these years, as a till writes it into a name: what holds one is made of shop and time.
+_DAY = re.compile(
+    r"20[123]\d(?:0[1-9]|1[012])(?:0[1-9]|[12]\d|3[01])"
+    r"|(?:0[1-9]|[12]\d|3[01])(?:0[1-9]|1[012])20[123]\d"
+)
 
 # First and last prefix of an issuer's range, and the lengths it issues.
 # Source: ISO/IEC 7812 issuer identification numbers as the networks publish them.
@@ -94,6 +109,28 @@ def mask(text: str) -> str:
     return _RUN.sub(lambda found: mask_run(found.group()), text)
 
 
+def mask_name(name: str) -> str:
+    """Mask card numbers in a file's name, where nothing but the name tells what they are.
+
+    Only those of usual cards, in one piece or in groups as on cards, in which no day stands: till
+    exports are named by shop, day and time, and one number in ten passes the check digit.
+    """
+    return _NAME_RUN.sub(lambda found: _name_run(found.group()), name)
+
+
+def _name_run(run: str) -> str:
+    groups = _GROUP.findall(run)
+    digits = "".join(groups)
+    in_form = len(groups) == 1 or tuple(map(len, groups)) in CARD_GROUPS
+    number = digits.encode("ascii")
+    if not in_form or not (is_usual(number) and is_card(number)) or _DAY.search(digits):
+        return run
+    shown = list(run)
+    for at in [at for at, char in enumerate(run) if char.isdecimal()][FIRST_SHOWN:-LAST_SHOWN]:
+        shown[at] = NAME_MASK
+    return "".join(shown)
+
+
 def is_card(digits: bytes) -> bool:
     """Tell whether ASCII digits could be a card number: range, length and check digit."""
     return _is_issued(digits, _LENGTHS) and _check_digit_fits(digits)
@@ -102,6 +139,19 @@ def is_card(digits: bytes) -> bool:
 def is_usual(digits: bytes) -> bool:
     """Tell whether a card number is of a network and length that most cards have."""
     return _is_issued(digits, _USUAL_LENGTHS)
+
+
+def is_barcode(digits: bytes) -> bool:
+    """Tell whether an unusual number has a right EAN-13 or GTIN-14 check digit."""
+    if len(digits) not in _EAN_DIGITS or is_usual(digits):
+        return False
+    added = 3 * sum(digits[-2::-2]) + sum(digits[-1::-2]) - ord("0") * _weights(len(digits))
+    return added % 10 == 0
+
+
+def _weights(length: int) -> int:
+    """Return the sum of a barcode's weights, 1 and 3 in turn from the right."""
+    return 3 * (length // 2) + (length + 1) // 2
 
 
 def _is_issued(digits: bytes, table: tuple[int, ...]) -> bool:

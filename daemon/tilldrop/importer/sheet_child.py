@@ -1,7 +1,8 @@
 """A workbook's sheet to CSV, in a process of its own: `python -I sheet_child.py ORDER`.
 
 Owns calamine. ORDER is JSON: path, out, sheet, decimal, max_cells, max_bytes, memory_bytes, cpu_s;
-the answer is JSON on stdout: {"sheet", "rows", "lines"} or {"code", "field", "seen"}, a fault. Any
+the answer is JSON on stdout: {"sheet", "rows", "lines"} or {"code", "field", "seen"}, a fault. With
+"all" in it nothing is written, and the answer is {"sheets"}: the cells of each by its name. Any
 other end is the workbook's doing (calamine panics, no memory, no time), or else ours.
 Promises to take no more memory and to write no more bytes than it was told: calamine holds a
 sheet whole, and a cell far off makes it ask for all cells in between, so its end comes as an
@@ -41,21 +42,38 @@ def main(order: dict[str, Any]) -> dict[str, Any]:
     _limit(order)
     try:
         with calamine.load_workbook(order["path"]) as workbook:
-            names = _names(workbook)
-            name = _wanted(names, order["sheet"])
-            if name is None:
-                return _fault("sheet-missing", ", ".join(names), order["sheet"])
-            sheet = workbook.get_sheet_by_name(name)
-            if sheet.total_height * sheet.total_width > order["max_cells"]:
-                return _fault("unpacked-too-large", f"more than {order['max_cells']} cells")
-            rows, lines = _write(sheet, order)
+            return _read_all(workbook, order) if "all" in order else _convert(workbook, order)
     except calamine.PasswordError:
         return _fault("unpack-failed", "the workbook is encrypted with a password")
     except calamine.CalamineError as error:
         return _fault("unpack-failed", f"the workbook is damaged ({error})")
     except MemoryError:
         return _fault("unpacked-too-large", "the sheet is too large")
+
+
+def _convert(workbook: calamine.CalamineWorkbook, order: dict[str, Any]) -> dict[str, Any]:
+    """Write the sheet that is wanted."""
+    names = _names(workbook)
+    name = _wanted(names, order["sheet"])
+    if name is None:
+        return _fault("sheet-missing", ", ".join(names), order["sheet"])
+    sheet = workbook.get_sheet_by_name(name)
+    if sheet.total_height * sheet.total_width > order["max_cells"]:
+        return _fault("unpacked-too-large", f"more than {order['max_cells']} cells")
+    rows, lines = _write(sheet, order)
     return {"sheet": name, "rows": rows, "lines": lines}
+
+
+def _read_all(workbook: calamine.CalamineWorkbook, order: dict[str, Any]) -> dict[str, Any]:
+    """Return the cells of all sheets but those that are too large."""
+    sheets = {name: workbook.get_sheet_by_name(name) for name in _names(workbook)}
+    return {
+        "sheets": {
+            name: list(_rows(sheet, "."))
+            for name, sheet in sheets.items()
+            if sheet.total_height * sheet.total_width <= order["max_cells"]
+        }
+    }
 
 
 def _limit(order: dict[str, Any]) -> None:

@@ -52,18 +52,36 @@ def convert(path: Path, reading: Reading, folder: Path, limits: Limits) -> Sheet
     """
     out = folder / "sheet.csv"
     order = {
-        "path": str(path),
         "out": str(out),
         "sheet": reading.sheet,
         "decimal": reading.decimal,
         "max_cells": CELLS_MOST,
         "max_bytes": limits.max_unpacked_bytes,
+    }
+    answer = _ask(path, order, limits)
+    return Sheet(out, answer["sheet"], answer["rows"])
+
+
+def read_all(path: Path, max_cells: int, limits: Limits) -> dict[str, list[list[str]]]:
+    """Return the cells of all sheets, by name; those with more than max_cells are left out.
+
+    Raises Unreadable: unpack-failed, unpacked-too-large.
+    """
+    answer = _ask(path, {"all": True, "max_cells": max_cells}, limits)
+    sheets: dict[str, list[list[str]]] = answer["sheets"]
+    return sheets
+
+
+def _ask(path: Path, order: dict[str, Any], limits: Limits) -> dict[str, Any]:
+    """Have a child do it. Raises Unreadable."""
+    own = {
+        "path": str(path),
         "memory_bytes": limits.memory_bytes,
         "cpu_s": CPU_S + path.stat().st_size // CPU_BYTES_A_S,
     }
     try:
         child = subprocess.run(  # noqa: S603  our own file
-            [sys.executable, "-I", str(_CHILD), json.dumps(order)],
+            [sys.executable, "-I", str(_CHILD), json.dumps(own | order)],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=TIMEOUT_S,
@@ -74,7 +92,7 @@ def convert(path: Path, reading: Reading, folder: Path, limits: Limits) -> Sheet
     answer = _answer(child)
     if "code" in answer:
         raise Unreadable(Fault(answer["code"], 0, answer["field"], shorten(answer["seen"])))
-    return Sheet(out, answer["sheet"], answer["rows"])
+    return answer
 
 
 def _answer(child: subprocess.CompletedProcess[bytes]) -> dict[str, Any]:
