@@ -10,8 +10,8 @@ import socket
 from contextlib import suppress
 
 
-def notify(text: str) -> None:
-    """Tell systemd, if it started us and wants to know."""
+def notify(text: str, *passed: socket.socket) -> None:
+    """Tell systemd, if it started us and wants to know. passed: goes with it, and stays open."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address:
         return
@@ -19,7 +19,18 @@ def notify(text: str) -> None:
         address = "\0" + address[1:]
     with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as telling:
         telling.settimeout(0)  # who does not listen must not hold the daemon up
-        telling.sendto(text.encode(), address)
+        telling.connect(address)
+        socket.send_fds(telling, [text.encode()], [each.fileno() for each in passed])
+
+
+def keep_socket(name: str, listening: socket.socket) -> None:
+    """Have systemd keep a socket over a restart; FileDescriptorStoreMax= says if it does."""
+    notify(f"FDSTORE=1\nFDNAME={name}", listening)
+
+
+def forget_socket(name: str) -> None:
+    """Have systemd close the sockets of that name."""
+    notify(f"FDSTOREREMOVE=1\nFDNAME={name}")
 
 
 def ping_interval_s() -> float | None:

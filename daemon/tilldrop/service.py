@@ -2,39 +2,41 @@
 
 The only module that knows all others. Up: lock, databases, recovery of what the last end left,
 watch, importer, housekeeping, doors, control. Down: the same backwards, so that doors close
-first and the ledger last. Promises: one daemon a home; a known error ends the start with one
-clear line; SIGTERM or SIGINT lets open uploads and the import in hand finish within
-`limits.stop_grace_s`, and the whole stop takes no more than 25 s beyond it; a second signal does
-not wait; SIGHUP reads the configuration again and keeps the old one if the new one has mistakes.
+first and the ledger last; systemd keeps their sockets meanwhile (`listening`). Promises: one
+daemon a home; a known error ends the start with one clear line; SIGTERM or SIGINT lets open
+uploads and the import in hand finish within `limits.stop_grace_s`, and the whole stop takes no
+more than 25 s beyond it; a second signal does not wait; SIGHUP reads the configuration again and
+keeps the old one if the new one has mistakes.
 Never touches a delivery itself.
 """
 
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 import resource
 import signal
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, contextmanager, suppress
+from contextlib import AsyncExitStack, suppress
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Protocol
 
+from tilldrop import audit, control, descriptors, home_lock, housekeeping, journal, removals, sqlite
 from tilldrop import config as configuration
-from tilldrop import control, housekeeping, journal, removals, sqlite
-from tilldrop.audit import Audit
+from tilldrop.audit_noting import Audit
+from tilldrop.config_changes import changes
 from tilldrop.customers import Customers
 from tilldrop.delivery import State
 from tilldrop.doors.folder import Folders
 from tilldrop.doors.ftp import Ftp
 from tilldrop.doors.sftp import Sftp
 from tilldrop.doors.sftp_algorithms import LEGACY
-from tilldrop.errors import AlreadyRunning, HomeUnusable, TilldropError, WorkerLost
+from tilldrop.errors import TilldropError, WorkerLost
 from tilldrop.guard import Guard
 from tilldrop.housekeeping import Housekeeping
 from tilldrop.importer import databases
@@ -42,25 +44,28 @@ from tilldrop.importer.dispatch import Importer
 from tilldrop.importer.supervisor import Supervisor
 from tilldrop.intake import Intake
 from tilldrop.ledger import Ledger
+from tilldrop.listening import Sockets
 from tilldrop.sd_notify import notify, ping_interval_s
 from tilldrop.spool import Spool
+from tilldrop.turns import Turns, new_loop
 from tilldrop.watch import Bell, Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator
+    from collections.abc import Callable, Coroutine
     from pathlib import Path
 
-    from tilldrop.config import Config, Paths
+    from tilldrop.config import Config
 
 PRIVATE_UMASK = 0o077
-PRIVATE_FOLDER_MODE = 0o700
-LOCK = "tilldrop.lock"
 WORKER_LOCK = "worker.lock"
 # What a reload leaves as it is until the next start: sockets are bound, the worker has its limits.
 FIXED_SECTIONS = ("paths", "sftp", "sftp_legacy", "ftp", "importer")
 PASSWORD_THREADS = 2
 SHARE_THREADS = 32  # made as needed: a share that hangs keeps one, and may not keep the others
 GIVE_BACK_WITHIN_S = 5.0  # one commit
+# While the loop is busy, a thread that comes back from the disk waits so long for the interpreter,
+# several times in every upload; Python's own 5 ms made small files wait 25.
+SWITCH_S = 0.001
 STOP_REST_S = 30  # what else a stop may take beyond its grace: sessions, threads, the worker
 SHORT_IMPORT_S = 2.0  # most imports end within it, so they get it whatever uploads took
 
@@ -73,45 +78,14 @@ def run(home: Path, config: Config) -> None:
     """
     journal.configure(config.log.form, config.log.level)
     os.umask(PRIVATE_UMASK)
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)  # of the usual 1024, sessions use up all
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    make_folders(config.paths)
-    with locked(config.paths):
-        asyncio.run(Service(home, config).live())
-
-
-def make_folders(paths: Paths) -> None:
-    """Make the folders for state. Raises HomeUnusable."""
-    for folder in (paths.state, paths.run, paths.spool):
-        try:
-            folder.mkdir(mode=PRIVATE_FOLDER_MODE, parents=True, exist_ok=True)
-        except OSError as error:
-            raise HomeUnusable(f"{folder} cannot be made: {error.strerror}") from error
-        if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
-            raise HomeUnusable(f"{folder} is not writable by this user")
-
-
-@contextmanager
-def locked(paths: Paths) -> Iterator[None]:
-    """Hold the home's lock: whoever has it may change ledger and spool.
-
-    Raises AlreadyRunning, HomeUnusable. The kernel lets go of it however the holder ends.
-    """
-    path = paths.run / LOCK
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise HomeUnusable(f"{path} cannot be opened: {error.strerror}") from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode("ascii"), 0)
-        yield
-    except BlockingIOError as error:
-        holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
-        raise AlreadyRunning(f"{paths.home} is in use by process {holder or '?'}") from error
-    finally:
-        os.close(descriptor)
+    descriptors.allow_most(config)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # passwords and rows are in memory
+    home_lock.make_folders(config.paths)
+    with home_lock.locked(config.paths):
+        sys.setswitchinterval(SWITCH_S)
+        turns = Turns()
+        with asyncio.Runner(loop_factory=lambda: new_loop(turns)) as runner:
+            runner.run(Service(home, config, turns).live())
 
 
 class Door(Protocol):
@@ -135,14 +109,17 @@ class Door(Protocol):
 class Service:
     """One life of the daemon. Raises what `run` says, and then has started nothing."""
 
-    def __init__(self, home: Path, config: Config) -> None:
+    def __init__(self, home: Path, config: Config, turns: Turns) -> None:
         self._home = home
+        self._turns = turns
         self._config = config
         paths, limits = config.paths, config.limits
+        self._sockets = Sockets()
         self._bell = Bell()
         self._customers = Customers(paths.keys, self.config)
         self._spool = Spool(paths.spool, limits.reserve_bytes)
         databases.prepare(config)
+        audit.check_schema(paths.audit)
         self._supervisor = Supervisor(paths.run / WORKER_LOCK, config.importer)
         self._watch = Watch(self._spool.arrived, self._bell.ring, polling=config.importer.polling)
         # From here on there is a thread, which `live` ends.
@@ -162,10 +139,11 @@ class Service:
         journal.configure(config.log.form, config.log.level, note=self._audit.note)
         self._guard = Guard(lambda: self._config.guard)
         shared = (self._intake, self._customers, self.config, self._passwords, self._guard)
+        listen = self._sockets.listen
         self._doors: dict[str, Door] = {
-            "sftp": Sftp(config.sftp, *shared),
-            "sftp_legacy": Sftp(config.legacy_door(), *shared, LEGACY),
-            "ftp": Ftp(config.ftp, *shared),
+            "sftp": Sftp(config.sftp, *shared, listen=listen),
+            "sftp_legacy": Sftp(config.legacy_door(), *shared, LEGACY, listen=listen),
+            "ftp": Ftp(config.ftp, *shared, listen=listen),
             "folder": self._folders,
         }
         deliveries = control.delivery_verbs(
@@ -210,6 +188,7 @@ class Service:
             down.callback(self._ledger.close)
             await self._start(down)
             self._say_started()
+            self._turns.begin()
             await self._stop.wait()
             notify("STOPPING=1")
             # systemd would kill at TimeoutStopSec, which does not know our limits.
@@ -236,6 +215,7 @@ class Service:
         for name, door in self._doors.items():
             if self._is_enabled(name) and (port := await door.start()):
                 self._ports[name] = port
+        self._sockets.give_up_rest()
         down.push_async_callback(self._control.stop)
         await self._control.start()
 
@@ -327,6 +307,7 @@ class Service:
             needs_restart = [name for name in FIXED_SECTIONS if getattr(new, name) != old[name]]
             new = replace(new, **old)
             await asyncio.to_thread(databases.prepare_sandbox, new)
+            changed = changes(self._config, new)
             self._config = new
             journal.configure(new.log.form, new.log.level, note=self._audit.note)
             self._spool.reserve_bytes = new.limits.reserve_bytes
@@ -334,7 +315,7 @@ class Service:
             for door in self._doors.values():
                 door.reload()
             self._keeper.wake()
-            journal.config_reloaded(len(new.customers), needs_restart)
+            journal.config_reloaded(len(new.customers), needs_restart, changed)
             return {"customers": len(new.customers), "needs_restart": needs_restart}
 
     # -- guard ---------------------------------------------------------------------------------
@@ -383,6 +364,7 @@ class Service:
                 for one in self._config.customers.values()
                 if one.sandboxed
             },
+            "loop": self._turns.describe(),
             "open_uploads": len(self._intake.uploads),
             "deliveries": {state.value: counts.get(state, 0) for state in State},
             "worker": {"pid": self._supervisor.pid},
