@@ -9,10 +9,10 @@ QUIETLY := --quiet --quiet --disable-pip-version-check
 # What the demo needs beside Python, and what the tests drive the daemon with.
 DEMO_PROGRAMS := sftp ssh-keygen sqlite3
 TEST_PROGRAMS := $(DEMO_PROGRAMS) scp ssh sshpass rclone psftp strace curl lftp openssl sslscan \
-	systemd-analyze setpriv unshare mount fail2ban-regex
+	systemd-analyze setpriv unshare mount mkfs.ext4 ip faketime fail2ban-regex
 BENCH_PROGRAMS := $(DEMO_PROGRAMS) sshd
 
-.PHONY: run test check bench faults clients clean
+.PHONY: run test check bench load faults fuzz clients clean
 
 run: .venv/ready-to-run
 	@sh tests/install-programs.sh $(DEMO_PROGRAMS)
@@ -28,6 +28,12 @@ check: .venv/ready-to-test
 	$(BIN)/ruff check daemon tests
 	$(BIN)/mypy
 
+# Sessions, uploads, guesses, a large upload and a large import at once; LOAD_ARGS=--fair measures by
+# how much a bulk upload slows small ones; LOAD_ARGS=--help tells the sizes.
+load: .venv/ready-to-test
+	@sh tests/install-programs.sh $(TEST_PROGRAMS)
+	$(BIN)/python -m tests.load $(LOAD_ARGS)
+
 bench: .venv/ready-to-test
 	@sh tests/install-programs.sh $(BENCH_PROGRAMS)
 	$(BIN)/python -m tests.bench
@@ -38,6 +44,11 @@ FAULTS_SECONDS ?= 900
 faults: .venv/ready-to-test
 	@sh tests/install-programs.sh $(TEST_PROGRAMS)
 	$(BIN)/python -m tests.faults $(FAULTS_SECONDS) $(FAULTS_ARGS)
+
+# The coverage-guided fuzzer, FUZZ_SECONDS for each of FUZZ_TARGETS (all); its corpus is in .fuzz.
+FUZZ_SECONDS ?= 600
+fuzz: .venv/ready-to-fuzz
+	$(BIN)/python -m tests.fuzz $(FUZZ_SECONDS) $(FUZZ_TARGETS)
 
 # Every client of docs/clients.md against a real daemon; CLIENTS_ARGS=--write writes its table.
 clients: .venv/ready-for-clients
@@ -59,6 +70,10 @@ clean:
 .venv/ready-to-test: .venv/ready-to-run
 	@echo 'Adding what tests and checks need ...'
 	@$(BIN)/pip install $(QUIETLY) --group test --group check
+	@touch $@
+
+.venv/ready-to-fuzz: .venv/ready-to-test
+	@$(BIN)/pip install $(QUIETLY) --group fuzz
 	@touch $@
 
 .venv/ready-for-clients: .venv/ready-to-test tests/client_matrix/install.sh

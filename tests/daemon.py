@@ -26,7 +26,7 @@ from tilldrop.ledger_reading import LedgerReader
 from tilldrop.sqlite import sqlite3
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 T = TypeVar("T")
 
@@ -161,12 +161,17 @@ class Daemon:
 
     # -- its life --------------------------------------------------------------------------
 
-    def launch(self) -> Daemon:
-        """Start it and do not wait."""
+    def launch(self, told: dict[str, str] | None = None, pass_fds: Sequence[int] = ()) -> Daemon:
+        """Start it and do not wait. told: of its environment, what is not ours."""
         command = self.command or (str(TILLDROP), "--home", str(self.home), "run")
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=os.environ | (told or {}),
+                pass_fds=pass_fds,
             )
         return self
 

@@ -12,7 +12,9 @@ package_of() {
         systemd-analyze | systemd-sysusers | systemd-tmpfiles) echo systemd ;;
         setpriv | unshare) echo util-linux ;;
         fail2ban-regex) echo fail2ban ;;
-        mount | openssl | python3-venv | rclone | sshpass | strace | sqlite3 | curl | lftp | sslscan) echo "$1" ;;
+        mkfs.ext4) echo e2fsprogs ;;
+        ip) echo iproute2 ;;
+        mount | faketime | openssl | python3-venv | rclone | sshpass | strace | sqlite3 | curl | lftp | sslscan) echo "$1" ;;
         *) echo "install-programs.sh: no package is known for $1" >&2; exit 64 ;;
     esac
 }

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from tests.faults.__main__ import HEAD, PARTS, Outcome, as_row, figures, write_figures
+
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "docs" / "promises.md").read_text()
 ATTACKS = TEXT.split("\n## What tries to break them\n", 1)[1].split("\nThe harness", 1)[0]
@@ -30,3 +32,21 @@ def test_every_test_that_is_named_is_there() -> None:
             if not (ROOT / path).is_file():
                 missing.append(str(path))
     assert missing == []
+
+
+def test_figures_stand_as_the_long_run_writes_them(tmp_path: Path) -> None:
+    page = tmp_path / "promises.md"
+    page.write_text(TEXT)
+    write_figures({}, page)
+    assert page.read_text() == TEXT
+
+
+def test_a_run_replaces_the_rows_of_its_parts_and_no_others(tmp_path: Path) -> None:
+    page = tmp_path / "promises.md"
+    page.write_text(TEXT)
+    name = next(iter(PARTS))
+    new = as_row(name, Outcome("7 in 9 tries", "3", ["a promise"]), 60, 11)
+    write_figures({name: new}, page)
+    assert figures(page.read_text()) == {**figures(TEXT), name: new}
+    assert new.endswith("| 7 in 9 tries | 3 | 1 |")
+    assert new.count(" | ") == HEAD.splitlines()[0].count(" | ")

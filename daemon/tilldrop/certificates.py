@@ -29,7 +29,7 @@ from cryptography.x509.oid import NameOID
 
 from tilldrop import journal
 from tilldrop.errors import KeyUnusable
-from tilldrop.secretfiles import PUBLIC_MODE, write_whole
+from tilldrop.secretfiles import PUBLIC_MODE, rename, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,7 +47,11 @@ def ensure(certificate: Path, key: Path, address: str) -> None:
 
     address: an IP address to name in it, or "". Raises OSError. Cost: two small files.
     An elliptic curve: each data connection shakes hands, at a fifteenth of RSA's cost.
+    The key gets its name last: an operator's key alone is a mistake to be told, ours is half made.
     """
+    half_made = key.with_name(f"{key.name}.new")
+    if certificate.exists() and not key.exists() and half_made.exists():
+        rename(half_made, key)
     if certificate.exists() or key.exists():
         return
     certificate.parent.mkdir(parents=True, exist_ok=True)
@@ -72,8 +76,9 @@ def ensure(certificate: Path, key: Path, address: str) -> None:
         .sign(private, hashes.SHA256())
     )
     pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    write_whole(key, pem)
+    write_whole(half_made, pem)
     write_whole(certificate, made.public_bytes(Encoding.PEM), PUBLIC_MODE)
+    rename(half_made, key)
     journal.certificate_made(str(certificate))
 
 

@@ -207,10 +207,17 @@ def _write_status(answer: dict[str, Any]) -> None:
             ),
             ("worker", f"process {answer['worker']['pid'] or 'none'}"),
             ("open uploads", answer["open_uploads"]),
+            ("longest turn", _turns(**answer["loop"])),
             *((state, count) for state, count in answer["deliveries"].items() if count),
             ("last import", last and f"{last['name']} of {last['customer']}: {last['outcome']}"),
         ]
     )
+
+
+def _turns(longest_turn_ms: float, longest_work_ms: float, lately_ms: float, stalls: int) -> str:
+    """Say for how long at most nobody was answered."""
+    since = f"{longest_turn_ms:.0f} ms since the start, {longest_work_ms:.0f} ms of work"
+    return f"{lately_ms:.0f} ms lately, {since}; stalls of 100 ms: {stalls}"
 
 
 def _sandbox(feeds: list[str], live_locations: list[str]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tilldrop import control, corrections, removals
+from tilldrop import control, corrections, home_lock, removals
 from tilldrop.errors import NotRunning
 from tilldrop.importer import databases
 from tilldrop.importer.supervisor import Supervisor
@@ -32,13 +32,10 @@ def change(where: Where, do: str, **what: Any) -> Any:
 
 def _do_here(where: Where, do: str, what: dict[str, Any]) -> Any:
     """Do what the daemon would. Raises AlreadyRunning if one has started meanwhile."""
-    # Slow to import, and needed only without a daemon.
-    from tilldrop import service  # noqa: PLC0415
-
     config = where.config()
     where.ledger().close()  # raises if there is none: this is no way to begin one
-    service.make_folders(config.paths)
-    with service.locked(config.paths):
+    home_lock.make_folders(config.paths)
+    with home_lock.locked(config.paths):
         ledger = Ledger(config.paths.ledger)
         try:
             return _done_with(ledger, Spool(config.paths.spool, 0), config, do, what)

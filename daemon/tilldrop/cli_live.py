@@ -109,7 +109,8 @@ def _tell(customer: Customer, locations: tuple[str, ...], *, runs: bool, again: 
 def orphans(where: Where, name: str | None, sandbox: bool, as_json: bool) -> None:  # noqa: FBT001
     """List products, shoppers and locations that rows name and no master file brought.
 
-    Only of customers who send such a master file at all.
+    Only of customers who send such a master file at all. Also listed are orders of which only
+    payments, or another part, have come.
     """
     if name is not None:
         where.customer(name)

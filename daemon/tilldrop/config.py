@@ -22,7 +22,7 @@ from tilldrop.config_folders import FolderDoor, read_folders
 from tilldrop.config_ftp import FtpDoor, check_ftp
 from tilldrop.config_guard import GuardSettings, read_guard
 from tilldrop.errors import ConfigInvalid, HomeUnusable
-from tilldrop.toml_table import Table, line_of
+from tilldrop.toml_table import Table, line_of, printable
 
 if TYPE_CHECKING:
     from tilldrop.toml_table import Complain
@@ -105,7 +105,7 @@ class Limits:
     audit_keep_days: int = 400
     temporary_name_wait_s: int = 3600
     empty_grace_s: float = 10.0
-    stop_grace_s: int = 20
+    stop_grace_s: int = 10  # clients that call meanwhile give up after 15 s or more
     max_unpacked_bytes: int = 4 * 1024**3
     max_unpack_ratio: int = 200
 
@@ -248,8 +248,8 @@ def load(home: Path) -> Config:
     said: list[tuple[Path, int, str]] = []
 
     def say(file: Path, line: int, key: str, what: str) -> None:
-        where = f"{file}:{line}" if line else str(file)
-        said.append((file, line, f"{where}: {key}: {what}" if key else f"{where}: {what}"))
+        parts = (f"{file}:{line}" if line else str(file), key, what)
+        said.append((file, line, printable(": ".join(part for part in parts if part))))
 
     config = replace(_read_main(home, say), customers=_read_customers(home, say))
     if said:
@@ -391,7 +391,7 @@ def _parse(home: Path, file: Path, say: _Say) -> tuple[str, dict[str, object]]:
         return "", {}
     try:
         return text, tomllib.loads(text)
-    except tomllib.TOMLDecodeError as wrong:
+    except (tomllib.TOMLDecodeError, RecursionError) as wrong:
         what, _, place = str(wrong).partition(" (at ")
         # "line 3, column 5", or "end of document"
         at = [int(number) for number in re.findall(r"[0-9]+", place)]

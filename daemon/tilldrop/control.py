@@ -19,7 +19,9 @@ import asyncio
 import contextlib
 import json
 import os
+import pwd
 import socket
+import struct
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +45,9 @@ SOCKET_MODE = 0o600
 LINE_MOST_BYTES = 16 * 1024**2  # a replay of 500,000 deliveries by their ids
 ASK_TIMEOUT_S = 120.0  # a replay commits once a delivery
 READ_TIMEOUT_S = 10.0  # a client that says nothing
+READING = frozenset({"status", "guard-list"})  # all else changes something
+ABOUT_MOST, ABOUT_MOST_CHARS = 10, 400
+_CREDENTIALS = struct.Struct("3i")  # process, user, group
 
 
 # -- the daemon's side ---------------------------------------------------------------------------
@@ -142,7 +147,7 @@ class Control:
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             line = await asyncio.wait_for(reader.readline(), READ_TIMEOUT_S)
-            answer = await self._carry_out(line)
+            answer = await self._carry_out(line, writer)
             writer.write(json.dumps(answer, default=str).encode() + b"\n")
             await writer.drain()
         except (OSError, ValueError, TimeoutError):
@@ -152,17 +157,50 @@ class Control:
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
 
-    async def _carry_out(self, line: bytes) -> dict[str, object]:
-        verb = ""
+    async def _carry_out(self, line: bytes, writer: asyncio.StreamWriter) -> dict[str, object]:
+        verb, about, outcome = "", "", "ok"
         try:
             request = _request(line)
             verb = str(request.pop("do", ""))
+            about = _about(request)
             return {"ok": await self._verbs.get(verb, _unknown)(request)}
         except TilldropError as error:
+            outcome = error.code
             return {"error": error.code, "text": str(error)}
         except Exception:  # noqa: BLE001  the edge of a unit of work: one request
             journal.control_failed(verb)
+            outcome = TilldropError.code
             return {"error": TilldropError.code, "text": "a bug was met; the daemon's log has it"}
+        finally:
+            if verb not in READING:
+                pid, uid = _asker(writer)
+                journal.operator_asked(verb, user_name(uid), pid, about, outcome)
+
+
+def _about(request: dict[str, Any]) -> str:
+    """Say what a request is about: the customer, else deliveries; nothing of persons."""
+    if "customer" in request:
+        return str(request["customer"])[:ABOUT_MOST_CHARS]
+    ids = request.get("ids") or [request.get("id") or request.get("source") or ""]
+    shown = ids if isinstance(ids, list) else [ids]
+    more = f" and {len(shown) - ABOUT_MOST} more" if len(shown) > ABOUT_MOST else ""
+    return (" ".join(map(str, shown[:ABOUT_MOST])) + more)[:ABOUT_MOST_CHARS]
+
+
+def _asker(writer: asyncio.StreamWriter) -> tuple[int, int]:
+    """Return process and user that asked. Source: unix(7), SO_PEERCRED: the kernel says it."""
+    asking = writer.get_extra_info("socket")
+    found = asking.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    pid, uid, _ = _CREDENTIALS.unpack(found)
+    return pid, uid
+
+
+def user_name(uid: int) -> str:
+    """Return a user's name; its number, if it has none here."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
 
 
 async def _unknown(_request: dict[str, Any]) -> object:
@@ -172,7 +210,7 @@ async def _unknown(_request: dict[str, Any]) -> object:
 def _request(line: bytes) -> dict[str, Any]:
     try:
         request = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # the latter: brackets by the thousand
         raise UsageWrong("the request is not JSON") from error
     if not isinstance(request, dict):
         raise UsageWrong("the request is not an object")
@@ -199,7 +237,8 @@ def ask(paths: Paths, do: str, **arguments: object) -> Any:
         raise NotRunning(f"{paths.run / SOCKET} belongs to another user; try sudo") from error
     except OSError as error:
         raise NotRunning(
-            f"no daemon answers for {paths.home}: {error.strerror or error}"
+            f"no daemon answers for {paths.home} ({error.strerror or error}); start it, or name"
+            " its home with --home"
         ) from error
     if not line:
         raise NotRunning(f"the daemon of {paths.home} ended without an answer")

@@ -135,6 +135,7 @@ class Customers:
         self._no_one = passwords.made(secrets.token_hex())
         self._replacing = threading.Lock()
         self._known: dict[str, tuple[object, tuple[PublicKey, ...]]] = {}
+        self._listed: dict[str, set[str]] = {}  # fingerprints, over reloads
 
     def check_password(self, name: str, password: str, peer: str = "") -> Customer | None:
         """Return the customer whose password this is, if it may log in from there; else None.
@@ -204,7 +205,16 @@ class Customers:
             if (keys := self._read_usable(name, path)) is None:
                 return ()  # not remembered: the disk may read it next time
             known = self._known[name] = (version, keys)
+            self._tell_changed(name, keys)
         return known[1]
+
+    def _tell_changed(self, name: str, keys: tuple[PublicKey, ...]) -> None:
+        """Say which keys are others than they were in this life, whoever wrote the file."""
+        now = {key.fingerprint for key in keys}
+        before = self._listed.get(name, now)
+        self._listed[name] = now
+        if now != before:
+            journal.keys_changed(name, sorted(now - before), sorted(before - now))
 
     def reload(self) -> None:
         """Forget the keys read so far, so that each file is read again."""

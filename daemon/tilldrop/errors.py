@@ -412,20 +412,30 @@ class WorkerLost(TilldropError):
     temporary = True
 
 
-class DataBusy(TilldropError):
+class DataUnavailable(TilldropError):
+    """data.db cannot be read or written: missing, read-only, or its disk fails. Imports wait."""
+
+    code = "data-unavailable"
+    temporary = True
+    exit_code = 75
+
+
+class DataBusy(DataUnavailable):
     """data.db stayed locked by another program longer than the busy timeout."""
 
     code = "data-busy"
-    temporary = True
-    exit_code = 75
 
 
-class DataFull(TilldropError):
+class DataFull(DataUnavailable):
     """The disk of data.db, or that of temporary files, has no room for an import."""
 
     code = "data-full"
-    temporary = True
-    exit_code = 75
+
+
+class DataDamaged(DataUnavailable):
+    """SQLite says that data.db or sandbox.db is malformed: imports wait until it is restored."""
+
+    code = "data-damaged"
 
 
 # What may be wrong inside a file, or with a file as a whole: code -> what the customer reads.

@@ -67,7 +67,7 @@ state = "STATE"
 # keep_days = 90
 # temporary_name_wait_s = 3600
 # empty_grace_s = 10.0
-# stop_grace_s = 20
+# stop_grace_s = 10
 # max_unpacked_bytes = 4_294_967_296   # 4 GiB: what a .gz, .zip or workbook may grow to
 # max_unpack_ratio = 200               # how many times its size
 

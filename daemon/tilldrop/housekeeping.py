@@ -17,7 +17,13 @@ from typing import TYPE_CHECKING
 
 from tilldrop import journal
 from tilldrop.delivery import FINISHED, Cause, Delivery, State
-from tilldrop.errors import BytesMissing, MoveRefused, NoSuchDelivery, TilldropError
+from tilldrop.errors import (
+    BytesMissing,
+    DatabaseDamaged,
+    MoveRefused,
+    NoSuchDelivery,
+    TilldropError,
+)
 from tilldrop.ledger_reading import utcnow
 from tilldrop.visit import EMPTY
 
@@ -47,6 +53,7 @@ def recover(ledger: Ledger, spool: Spool) -> None:
     Raises LedgerBusy, LedgerFailed, DatabaseDamaged. Cost: every file in receiving/ and
     arrived/ once, every delivery in work once.
     """
+    _check_not_anew(ledger, spool)
     for delivery in ledger.in_state(State.IMPORTING):
         # Not counted as a crash of the import: its worker is another process.
         _move(ledger, delivery, State.ARRIVED, Cause.STARTUP)
@@ -61,6 +68,18 @@ def recover(ledger: Ledger, spool: Spool) -> None:
             # Marked as gone: refused for its card data, and not yet dropped.
             _follow(spool.keep if known.bytes_gone_at is None else spool.drop, known)
     _drop_strays(ledger, spool)
+
+
+def _check_not_anew(ledger: Ledger, spool: Spool) -> None:
+    """Refuse a ledger without deliveries beside a spool with some: it was lost and made anew.
+
+    Raises DatabaseDamaged. Whoever removes a customer removes its files first, its rows last.
+    """
+    if not ledger.find(limit=1) and (spool.strays(spool.kept) or spool.strays(spool.arrived)):
+        raise DatabaseDamaged(
+            f"{ledger.path} knows no delivery, and {spool.kept.parent} holds some: it was lost;"
+            " restore it from a backup"
+        )
 
 
 def _drop_strays(ledger: Ledger, spool: Spool) -> None:
@@ -146,7 +165,8 @@ def end_waits(ledger: Ledger, spool: Spool, limits: Limits, now: datetime) -> da
         is_empty = delivery.reason == EMPTY
         wait_s = limits.empty_grace_s if is_empty else limits.temporary_name_wait_s
         ends_at = delivery.changed_at + timedelta(seconds=wait_s)
-        if ends_at > now:
+        was_set_back = delivery.changed_at > now  # else an hour back is an hour more to wait
+        if ends_at > now and not (is_empty and was_set_back):
             pending.append(ends_at)
         elif not is_empty:
             _move(ledger, delivery, State.BROKEN, Cause.GRACE, reason=NEVER_RENAMED)

@@ -8,6 +8,7 @@ Longer than other modules, because one file is to hold all that the daemon can s
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
 import threading
@@ -16,10 +17,17 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import structlog
 
+from tilldrop.importer.cards import mask
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from tilldrop.rows import Report
+
+# Fields that hold what a client or a library says; ids and digests are ours and stay as they are.
+_SAID_BY_OTHERS = frozenset(
+    {"name", "text", "trace", "why", "customer", "request", "to", "client", "exception"}
+)
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("tilldrop")
 
@@ -38,17 +46,19 @@ def configure(
     stream = stream or sys.stdout
     readable = form == "console" or (form == "auto" and stream.isatty())
     renderer: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+        structlog.dev.ConsoleRenderer(exception_formatter=_write_traceback)
         if readable
         else structlog.processors.JSONRenderer(ensure_ascii=True)
     )
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
+            _mask_cards,
             _Passing(logging.getLevelNamesMapping()[level.upper()], note),
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.StackInfoRenderer(),
             structlog.processors.format_exc_info if not readable else _unchanged,
+            _mask_cards,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(
@@ -82,6 +92,22 @@ class _Lines:
     debug = info = warning = error = critical = msg
 
 
+def _mask_cards(
+    _logger: object, _method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """Mask card numbers in what others say: names, requests, texts of libraries."""
+    for field in _SAID_BY_OTHERS & event.keys():
+        if isinstance(event[field], str):
+            event[field] = mask(event[field])
+    return event
+
+
+def _write_traceback(stream: TextIO, exc_info: structlog.typing.ExcInfo) -> None:
+    trace = io.StringIO()
+    structlog.dev.plain_traceback(trace, exc_info)
+    stream.write(mask(trace.getvalue()))
+
+
 class _Passing:
     """Gives every event to `note`, and drops those below the level."""
 
@@ -113,8 +139,9 @@ def delivery_moved(
     after: str,
     cause: str,
     reason: str | None,
+    peer: str,
 ) -> None:
-    """Say a delivery changed its state; called by `ledger` alone."""
+    """Say a delivery changed its state; called by `ledger` alone. peer: from where it came."""
     log.info(
         "delivery.moved",
         delivery=delivery,
@@ -124,6 +151,7 @@ def delivery_moved(
         after=after,
         cause=cause,
         reason=reason,
+        peer=peer,
     )
 
 
@@ -132,14 +160,34 @@ def ledger_failed(text: str) -> None:
     log.error("ledger.failed", text=text)
 
 
+def descriptors_scarce(limit: int, wanted: int) -> None:
+    """Say that the doors may need more descriptors than the system grants."""
+    log.warning("descriptors.scarce", limit=limit, wanted=wanted)
+
+
+def guard_crowded(waiting: int) -> None:
+    """Say that strangers fill the room of those who wait for their login."""
+    log.warning("guard.crowded", waiting=waiting)
+
+
+def loop_stalled(took_ms: int, work_ms: int, stalls: int) -> None:
+    """Say nobody was answered for so long; work_ms: of it our own; stalls: since the start."""
+    log.warning("loop.stalled", took_ms=took_ms, work_ms=work_ms, stalls=stalls)
+
+
 def audit_failed(text: str) -> None:
-    """Say the audit log cannot be written; what was noted meanwhile is here only."""
+    """Say the audit log cannot be written; until it can, what was done is kept in memory."""
     log.error("audit.failed", text=text)
 
 
 def audit_sealed(seq: int, head: str) -> None:
     """Say how far the audit log goes, for whoever keeps this journal: see `audit verify`."""
     log.info("audit.sealed", seq=seq, head=head)
+
+
+def keys_changed(customer: str, added: list[str], removed: list[str]) -> None:
+    """Say a customer's keys are others than they were; by their fingerprints."""
+    log.info("keys.changed", customer=customer, added=added, removed=removed)
 
 
 def key_refused(customer: str, line: int | None, why: str) -> None:
@@ -175,6 +223,16 @@ def host_key_tightened(path: str, mode: str) -> None:
 def door_opened(door: str, host: str, port: int) -> None:
     """Say a door takes connections at that address."""
     log.info("door.opened", door=door, host=host, port=port)
+
+
+def socket_taken_over(listener: str) -> None:
+    """Say a socket of the last life is used on: nobody was refused meanwhile."""
+    log.info("socket.taken_over", listener=listener)
+
+
+def socket_given_up(listener: str) -> None:
+    """Say a passed socket is closed: the configuration has it elsewhere, or no more."""
+    log.info("socket.given_up", listener=listener)
 
 
 def door_closed(door: str) -> None:
@@ -277,9 +335,29 @@ def session_ended(
     )
 
 
-def request_refused(door: str, customer: str, request: str, code: str, why: str) -> None:
+def request_refused(
+    door: str, customer: str, request: str, code: str, why: str, peer: str = ""
+) -> None:
     """Say a customer's request was answered with a failure. code: of the TilldropError."""
-    log.info("request.refused", door=door, customer=customer, request=request, code=code, why=why)
+    log.info(
+        "request.refused",
+        door=door,
+        customer=customer,
+        request=request,
+        code=code,
+        why=why,
+        peer=peer,
+    )
+
+
+def file_read(delivery: str, customer: str, name: str, door: str, peer: str) -> None:
+    """Say a customer opened a file to read it back."""
+    log.info("file.read", delivery=delivery, customer=customer, name=name, door=door, peer=peer)
+
+
+def receipt_read(delivery: str, customer: str, door: str, peer: str) -> None:
+    """Say a customer opened a receipt."""
+    log.info("receipt.read", delivery=delivery, customer=customer, door=door, peer=peer)
 
 
 def request_failed(door: str, customer: str, request: str) -> None:
@@ -511,6 +589,14 @@ def worker_said(pid: int, text: str) -> None:
     log.warning("worker.said", pid=pid, text=text)
 
 
+def operator_asked(verb: str, user: str, pid: int, about: str, outcome: str) -> None:
+    """Say an operator had something changed. user, pid: as the kernel knows who asked.
+
+    about: ids or the customer, never more. outcome: "ok" or the error's code.
+    """
+    log.info("operator.asked", verb=verb, user=user, pid=pid, about=about, outcome=outcome)
+
+
 def control_failed(verb: str) -> None:
     """Say a bug was met while an operator's command was carried out."""
     log.error("control.failed", verb=verb, exc_info=True)  # noqa: LOG014  as above
@@ -538,9 +624,12 @@ def service_stopped() -> None:
     log.info("service.stopped")
 
 
-def config_reloaded(customers: int, needs_restart: list[str]) -> None:
-    """Say a new configuration is in force. needs_restart: sections that a reload cannot change."""
-    log.info("config.reloaded", customers=customers, needs_restart=needs_restart)
+def config_reloaded(customers: int, needs_restart: list[str], changed: list[str]) -> None:
+    """Say a new configuration is in force. needs_restart: sections that a reload cannot change.
+
+    changed: setting by setting, such as "limits.keep_days: 90 -> 30" or "acme: removed".
+    """
+    log.info("config.reloaded", customers=customers, needs_restart=needs_restart, changed=changed)
 
 
 def config_refused(complaints: list[str]) -> None:

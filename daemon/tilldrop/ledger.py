@@ -17,11 +17,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from tilldrop import journal, ledger_schema
 from tilldrop.delivery import CARD_REASONS, MOVES, Cause, Delivery, State, new_id
-from tilldrop.errors import LedgerBusy, MoveRefused, NoSuchDelivery, TilldropError
+from tilldrop.errors import (
+    DatabaseDamaged,
+    LedgerBusy,
+    MoveRefused,
+    NoSuchDelivery,
+    TilldropError,
+)
+from tilldrop.ledger_claiming import Turn, choose
 from tilldrop.ledger_reading import (
     BUSY_TIMEOUT_MS,
     DETAIL,
-    QUEUED,
     LedgerReader,
     instant_text,
     read_delivery,
@@ -44,19 +50,6 @@ GROUP_MOST = 256  # changes in one commit: bounds how long the first of them wai
 NEXT_SEQ = "coalesce(arrival_seq, (SELECT coalesce(max(arrival_seq), 0) + 1 FROM deliveries))"
 NEXT_RUN = "(SELECT coalesce(max(run), 0) + 1 FROM runs WHERE delivery = deliveries.id)"
 KEEP_OR = "coalesce(arrived_at, ?)"
-# One row a customer: the head of its queue, by jumping from customer to customer in the index.
-HEADS = f"""
-WITH RECURSIVE waiting_for (customer) AS (
-    SELECT min(customer) FROM deliveries WHERE {QUEUED}
-    UNION ALL
-    SELECT (SELECT min(customer) FROM deliveries WHERE {QUEUED} AND customer > w.customer)
-    FROM waiting_for AS w WHERE w.customer IS NOT NULL
-)
-SELECT {DETAIL} FROM deliveries WHERE id IN (
-    SELECT (SELECT id FROM deliveries WHERE {QUEUED} AND customer = w.customer
-            ORDER BY arrival_seq LIMIT 1)
-    FROM waiting_for AS w WHERE w.customer IS NOT NULL)
-"""  # noqa: S608  no value from outside is in the text
 
 
 @dataclass(slots=True)
@@ -66,6 +59,7 @@ class _Change:
     apply: Callable[[sqlite3.Connection], Any]
     done: Future[Any]
     can_wait: bool  # nobody waits for it: it may share the commit of what comes next
+    is_alone: bool  # no transaction may be around it
 
 
 class Ledger(LedgerReader):
@@ -179,7 +173,16 @@ class Ledger(LedgerReader):
         return self.submit(apply)
 
     def claim_next(self, cause: Cause, ready: Callable[[str], bool]) -> Delivery | None:
-        """Take the next delivery to import: ARRIVED -> IMPORTING.
+        """Take the next delivery to import, and wait for the commit; see `claim`."""
+        return next(iter(self.claim(cause, ready).result()), None)
+
+    def claim(
+        self, cause: Cause, ready: Callable[[str], bool], most: int = 1, small_bytes: int = 0
+    ) -> Future[list[Delivery]]:
+        """Take the next delivery to import: ARRIVED -> IMPORTING; or the next few of a customer.
+
+        most, small_bytes: so many are taken, one after the other as they arrived, as long as none
+        is larger; of others one, and none if nothing can be imported now.
 
         Its run is one more than the last that reported. An attempt that was lost has the same
         number as the next, so that the worker can say what it had already committed.
@@ -187,29 +190,18 @@ class Ledger(LedgerReader):
         Serial per customer, in arrival_seq order: a customer whose head is being imported,
         waits for its retry (until the clock is set back at most), or is not `ready` (its file is
         not in place yet) is passed over. Among the others, the one served longest ago comes first.
-        Waits for the commit.
         """
 
-        def apply(connection: sqlite3.Connection) -> Delivery | None:
-            now = self._now()
-            heads = [read_delivery(row) for row in connection.execute(HEADS)]
-            heads.sort(key=lambda head: (self._served.get(head.customer, 0), head.arrival_seq))
-            for head in heads:
-                due = head.not_before is None or head.not_before <= now or head.changed_at > now
-                if head.state is State.ARRIVED and due and ready(head.id):
-                    self._served[head.customer] = max(self._served.values(), default=0) + 1
-                    return self._move(
-                        connection,
-                        head.id,
-                        State.ARRIVED,
-                        State.IMPORTING,
-                        cause,
-                        None,
-                        {"run": (NEXT_RUN,), "not_before": None},
-                    )
-            return None
+        def apply(connection: sqlite3.Connection) -> list[Delivery]:
+            turn = Turn(self._now(), ready, self._served)
+            chosen = choose(connection, turn, most, small_bytes)
+            if chosen:
+                self._served[chosen[0].customer] = max(self._served.values(), default=0) + 1
+            moved = (State.ARRIVED, State.IMPORTING, cause, None)
+            columns = {"run": (NEXT_RUN,), "not_before": None}
+            return [self._move(connection, one.id, *moved, columns) for one in chosen]
 
-        return self.submit(apply).result()
+        return self.submit(apply)
 
     def record_report(self, report: Report) -> Future[Delivery]:
         """Store a run's report and move its delivery by it: IMPORTING -> report.outcome.
@@ -246,16 +238,26 @@ class Ledger(LedgerReader):
     # -- the writer thread -----------------------------------------------------------------
 
     def submit(
-        self, apply: Callable[[sqlite3.Connection], T], *, can_wait: bool = False
+        self,
+        apply: Callable[[sqlite3.Connection], T],
+        *,
+        can_wait: bool = False,
+        is_alone: bool = False,
     ) -> Future[T]:
         """Have the writer thread apply a change; for the ledger's own modules."""
         done: Future[T] = Future()
-        self._changes.put(_Change(apply, done, can_wait))
+        if self.is_damaged:  # what was acknowledged now could not be found again
+            done.set_exception(DatabaseDamaged(f"{self.path} is damaged; restore it from a backup"))
+            return done
+        self._changes.put(_Change(apply, done, can_wait, is_alone))
         return done
 
     def _write(self) -> None:
         """Take what waits, commit it together, until close()."""
         while (first := self._changes.get()) is not None:
+            if first.is_alone:
+                self._do_alone(first)
+                continue
             group = [first]
             while len(group) < GROUP_MOST and (change := self._next(group)) is not None:
                 group.append(change)
@@ -272,9 +274,16 @@ class Ledger(LedgerReader):
             )
         except queue.Empty:
             return None
-        if change is None:
-            self._changes.put(None)  # the end, for the loop outside
+        if change is None or change.is_alone:
+            self._changes.put(change)  # for the loop outside
+            return None
         return change
+
+    def _do_alone(self, change: _Change) -> None:
+        try:
+            change.done.set_result(change.apply(self._connection))
+        except sqlite3.DatabaseError as error:
+            change.done.set_exception(refusal(error, self.path))
 
     def _commit(self, group: list[_Change]) -> None:
         """Apply each change in its savepoint, commit once, then answer all."""
@@ -286,7 +295,7 @@ class Ledger(LedgerReader):
             answers = [(change, *self._apply(change)) for change in group]
             self._connection.execute("COMMIT")
         except sqlite3.DatabaseError as error:
-            trouble = refusal(error, self.path)
+            trouble = self._refusal(error)
             if self._connection.in_transaction or not isinstance(trouble, LedgerBusy):
                 self._reopen()
             answers = [(change, None, trouble) for change in group]
@@ -306,10 +315,11 @@ class Ledger(LedgerReader):
         refused: Exception | None = None
         try:
             result = change.apply(self._connection)
-        except sqlite3.OperationalError:
-            raise  # the disk or a lock: it concerns the whole group
-        except Exception as error:  # noqa: BLE001  one change is a unit of work; its caller hears
-            result, refused = None, error
+        except Exception as error:
+            # The disk, a lock or damage concern the whole group.
+            if isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError:
+                raise
+            result, refused = None, error  # one change is a unit of work; its caller hears
             self._connection.execute("ROLLBACK TO change")
             del self._said[owed:]
         self._connection.execute("RELEASE change")
@@ -388,6 +398,8 @@ class Ledger(LedgerReader):
             " VALUES (?, ?, ?, ?, ?, ?)",
             (delivery.id, before, delivery.state, cause, reason, instant_text(delivery.changed_at)),
         )
+        sql = "SELECT peer FROM deliveries WHERE id = ?"
+        [peer] = connection.execute(sql, (delivery.id,)).fetchone()
         self._said.append(
             lambda: journal.delivery_moved(
                 delivery.id,
@@ -397,5 +409,6 @@ class Ledger(LedgerReader):
                 delivery.state,
                 cause,
                 reason,
+                peer,
             )
         )

@@ -7,6 +7,7 @@ thread. Never writes. SQL that only SQLite understands stays in the ledger's fil
 from __future__ import annotations
 
 import threading
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -77,6 +78,7 @@ class LedgerReader:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.is_damaged = False  # as far as was seen
         self._local = threading.local()
         self._opened: list[sqlite3.Connection] = []
 
@@ -88,7 +90,27 @@ class LedgerReader:
                 connection = self._open_reader()
             return connection.execute(sql, tuple(parameters)).fetchall()
         except sqlite3.DatabaseError as error:
-            raise refusal(error, self.path) from error
+            raise self._refusal(error) from error
+
+    def _refusal(self, error: sqlite3.DatabaseError) -> TilldropError:
+        """Name what SQLite said, and remember damage."""
+        named = refusal(error, self.path)
+        if isinstance(named, DatabaseDamaged):
+            if not self.is_damaged and self._is_sound():
+                # SQLite calls it damage, too, when the disk once failed to give a page (EIO).
+                return LedgerFailed(f"{self.path.name}: {error}; looked at again, it is sound")
+            self.is_damaged = True
+        return named
+
+    def _is_sound(self) -> bool:
+        """Look at the whole file. Cost: 0.4 s for 100,000 deliveries."""
+        try:
+            with closing(
+                sqlite3.connect(f"{self.path.resolve().as_uri()}?mode=ro", uri=True)
+            ) as it:
+                return bool(it.execute("PRAGMA quick_check(1)").fetchall() == [("ok",)])
+        except sqlite3.DatabaseError:
+            return False
 
     def _open_reader(self) -> sqlite3.Connection:
         connection = sqlite3.connect(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from tilldrop import receipts, view
+from tilldrop import journal, receipts, view
 from tilldrop.delivery import Delivery, State
 from tilldrop.errors import IsFolder, NoSuchFile, NoSuchFolder, TilldropError
 from tilldrop.reader import FileReader, Reader
@@ -18,6 +18,7 @@ from tilldrop.view import Entry, Known
 if TYPE_CHECKING:
     from tilldrop.config_customers import Customer
     from tilldrop.intake import Intake
+    from tilldrop.sharing import Sharing
     from tilldrop.upload import Upload
 
 RECEIPTS_LISTED = 1_000  # newest; older ones are still read by name
@@ -26,12 +27,19 @@ RECEIPTS_LISTED = 1_000  # newest; older ones are still read by name
 class Look:
     """The reading half of a session; paths are as clients write them."""
 
-    def __init__(self, intake: Intake, customer: Customer) -> None:
+    def __init__(self, intake: Intake, customer: Customer, door: str, peer: str) -> None:
+        self._door = door
+        self._peer = peer
         self._intake = intake
         self._ledger = intake.ledger
         self._spool = intake.spool
         self._customer = customer
         self._open: list[Upload] = []  # the session's own uploads show their present size
+
+    @property
+    def sharing(self) -> Sharing:
+        """How the loop is shared with other sessions."""
+        return self._intake.sharing
 
     @property
     def customer(self) -> Customer:
@@ -167,12 +175,15 @@ class Look:
             raise IsFolder(f"{name or '/'} is a folder")
         if name.startswith(view.RECEIPTS + "/"):
             delivery = await self._receipt_of(name)
+            customer = self._customer.name
+            journal.receipt_read(delivery.id, customer, self._door, self._peer)
             return Reader(await self._intake.in_thread(lambda: self._receipt_text(delivery)))
         known = await self._intake.in_thread(lambda: self._known(name))
         delivery = view.open_read(name, known)
         where = await self._intake.in_thread(lambda: self._spool.path_of(delivery.id))
         if where is None:
             raise NoSuchFile(f"the bytes of {delivery.id} are missing")
+        journal.file_read(delivery.id, delivery.customer, delivery.name, self._door, self._peer)
         return await self._intake.in_thread(
             lambda: FileReader(self._intake, where, delivery.size_bytes)
         )

@@ -12,10 +12,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import python_calamine
 import tomlkit
 
-from tilldrop.errors import DocumentUnreadable
+from tilldrop.errors import FAULTS, DocumentUnreadable
+from tilldrop.importer.parts import Limits, Unreadable
+from tilldrop.importer.sheets import read_all
 from tilldrop.mapping import targets
 from tilldrop.mapping_document import (
     CALCULATION,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 _DATES = frozenset({"instant", "day"})
 _FEED_NAMES = {"transactions": "sales"}
 _MOST_CELLS = 100_000  # a document has a few hundred
+_MEMORY_BYTES = 512 * 1024**2
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,25 +135,20 @@ def read_document(path: Path) -> Read:
 
 def _open(path: Path, complaints: list[Complaint]) -> dict[str, _Sheet]:
     try:
-        with python_calamine.CalamineWorkbook.from_path(path) as book:
-            sheets = {
-                name: _Sheet(name, book.get_sheet_by_name(name).to_python(), complaints)
-                for name in book.sheet_names
-                if _is_small(book, name)
-            }
-    except (python_calamine.CalamineError, OSError) as error:
-        raise DocumentUnreadable(f"{path}: {error}") from error
+        found = read_all(path, _MOST_CELLS, Limits(memory_bytes=_MEMORY_BYTES))
+    except OSError as error:
+        raise DocumentUnreadable(f"{path}: {error.strerror}") from error
+    except Unreadable as unreadable:
+        fault = unreadable.fault
+        said = FAULTS[fault.code].format(field=fault.field, seen=fault.seen)
+        raise DocumentUnreadable(f"{path}: {said}") from unreadable
+    sheets = {name: _Sheet(name, rows, complaints) for name, rows in found.items()}
     if FILES_SHEET not in sheets or not sheets[FILES_SHEET].check_head(("File", "File name")):
         raise DocumentUnreadable(
             f'{path}: it has no sheet "{FILES_SHEET}" like the template\'s;'
             " `tilldrop mapping template` writes one"
         )
     return sheets
-
-
-def _is_small(book: python_calamine.CalamineWorkbook, name: str) -> bool:
-    sheet = book.get_sheet_by_name(name)
-    return sheet.total_height * sheet.total_width <= _MOST_CELLS
 
 
 def _files(sheet: _Sheet, complaints: list[Complaint]) -> Iterator[_Draft]:

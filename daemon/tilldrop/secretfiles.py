@@ -38,6 +38,18 @@ def write_whole(path: Path, content: bytes, mode: int = SECRET_MODE) -> None:
     _sync_folder(path.parent)
 
 
+def rename(path: Path, name: Path) -> None:
+    """Give a file another name in its folder, durably. Raises OSError."""
+    path.rename(name)
+    _sync_folder(name.parent)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, durably: it is not back after a power loss. Raises OSError."""
+    path.unlink()
+    _sync_folder(path.parent)
+
+
 def _give_to_folder_owner(descriptor: int, folder: Path) -> None:
     # An operator may run the CLI as root while the daemon runs as its own user: a file of
     # root's, readable by its owner alone, would lock the daemon out of its own keys.

@@ -76,8 +76,11 @@ class Spool:
         self._move(delivery_id, self.receiving, self.arrived)
 
     def keep(self, delivery_id: str) -> None:
-        """Arrived -> kept. Doing it again is fine."""
-        self._move(delivery_id, self.arrived, self.kept)
+        """Arrived -> kept. Doing it again is fine.
+
+        Not synced: if a power failure undoes it, start-up does it again.
+        """
+        self._move(delivery_id, self.arrived, self.kept, durable=False)
 
     def return_to_arrived(self, delivery_id: str) -> None:
         """Kept -> arrived: rings the importer's bell. Doing it again is fine."""
@@ -138,6 +141,11 @@ class Spool:
         """Remove the bytes, wherever they are; retention and discarded uploads."""
         if (path := self.path_of(delivery_id)) is not None:
             path.unlink(missing_ok=True)
+
+    def sync_drops(self) -> None:
+        """Make it durable that files were dropped. Cost: three fsyncs. Raises SpoolFailed."""
+        for folder in (self.receiving, self.arrived, self.kept):
+            _sync_folder(folder)
 
     def _move(self, delivery_id: str, source: Path, target: Path, *, durable: bool = True) -> None:
         try:

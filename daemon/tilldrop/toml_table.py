@@ -32,11 +32,7 @@ def show(value: object) -> str:
         return "true" if value else "false"
     if isinstance(value, str):
         shown = value if len(value) <= _SEEN_CHARS else value[:_SEEN_CHARS] + "..."
-        return (
-            '"' + shown.encode("unicode_escape").decode("ascii") + '"'
-            if _odd(shown)
-            else (f'"{shown}"')
-        )
+        return f'"{printable(shown)}"'
     if isinstance(value, int | float):
         return str(value)
     if isinstance(value, Mapping):
@@ -46,8 +42,13 @@ def show(value: object) -> str:
     return f"{value} (a date or time)"
 
 
-def _odd(text: str) -> bool:
-    return not text.isprintable()
+def printable(text: str) -> str:
+    """Escape what a terminal would obey or not show."""
+    return text if text.isprintable() else "".join(map(_escaped, text))
+
+
+def _escaped(char: str) -> str:
+    return char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
 
 
 class Table:
@@ -63,7 +64,7 @@ class Table:
     def complain(self, key: str, text: str) -> None:
         """Say a mistake at a key of this table; "" is the table itself."""
         self.failed += 1
-        self._complain(".".join(part for part in (self._path, key) if part), text)
+        self._complain(".".join(part for part in (self._path, key) if part), printable(text))
 
     def has(self, key: str) -> bool:
         """Tell whether the key is there."""
@@ -203,7 +204,8 @@ def _lines(text: str) -> dict[tuple[str, ...], int]:
     tables: dict[tuple[str, ...], int] = {}  # array of tables -> how many so far
     table: tuple[str, ...] = ()
     closing = ""
-    for number, line in enumerate(text.splitlines(), start=1):
+    # Not splitlines(): it ends lines at U+0085 and U+2028 too, as TOML does not.
+    for number, line in enumerate(text.split("\n"), start=1):
         if closing:
             closing = "" if closing in line else closing
             continue

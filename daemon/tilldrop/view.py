@@ -28,6 +28,7 @@ from tilldrop.errors import (
     ReadOnly,
     UploadBroken,
 )
+from tilldrop.importer.cards import mask_name
 from tilldrop.mapping import takes
 
 if TYPE_CHECKING:
@@ -92,14 +93,15 @@ class Resume:
 def resolve(path: str) -> str:
     """Bring a path to the form the ledger keeps: relative to the root, no dots, NFC.
 
-    "" is the root. Raises NameRefused for a name that is not accepted.
+    "" is the root. A card number in a name is masked, so that it is kept nowhere; who says the
+    name again means the same file. Raises NameRefused for a name that is not accepted.
     """
     parts: list[str] = []
     for part in path.split("/"):
         if part == "..":
             del parts[-1:]
         elif part not in ("", "."):
-            parts.append(_checked(part))
+            parts.append(mask_name(_checked(part)))
     return "/".join(parts)
 
 

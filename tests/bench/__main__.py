@@ -5,7 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 
-BENCHES = ("bench_import", "bench_tables", "bench_sftp", "bench_latency", "bench_start")
+BENCHES = (
+    "bench_import",
+    "bench_tables",
+    "bench_sftp",
+    "bench_latency",
+    "bench_small",
+    "bench_start",
+)
 
 if __name__ == "__main__":
     wanted = sys.argv[1:] or BENCHES

@@ -1,8 +1,9 @@
-"""Many small deliveries through both doors at once; memory, descriptors and threads must stay.
+"""Many small deliveries through both doors at once; nothing that the daemon holds may grow.
 
-`python -m tests.bench.soak COUNT`: COUNT deliveries in all, half by SFTP, half by FTP, two
-sessions a door. Samples the daemon and its worker in ten steps; at the end every acknowledged
-delivery must be imported. Figures go to var/bench.jsonl.
+`python -m tests.bench.soak COUNT [SECONDS]`: COUNT deliveries, or as many as are acknowledged in
+SECONDS, half by SFTP, half by FTP, two sessions a door. In twelve steps the daemon and its worker
+are looked at; at the end every acknowledged delivery must be imported, and a line is laid through
+the samples to tell what grows. Figures go to var/bench.jsonl; the exit status is 1 if any grew.
 """
 
 from __future__ import annotations
@@ -10,171 +11,291 @@ from __future__ import annotations
 import ftplib
 import io
 import os
+import statistics
 import sys
 import tempfile
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.bench.figures import record
+from tests.bench.figures import percentile, record
 from tests.clients import Account, Paramiko
-from tests.daemon import MAIN_TOML, PASSWORD, Daemon, make_home, sales, wait_for
+from tests.daemon import MAIN_TOML, PASSWORD, Daemon, make_home, sales
 from tilldrop import hostkeys
 from tilldrop.delivery import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+ENDLESS = "[limits]\nmax_uploads_a_day = 0\n"  # no real customer sends so much in a day
 FTP_TOML = '\n[ftp]\nenabled = true\nlisten = "127.0.0.1"\nport = 0\n'
+SOAK_TOML = MAIN_TOML.replace("[limits]\n", ENDLESS) + FTP_TOML
 SESSIONS_A_DOOR = 2
 RECONNECT_EVERY = 500  # as customers come and go
 NAMES = 200  # so that names are overwritten, and listings stay what customers see
-STEPS = 10
-IMPORTS_A_SECOND_LEAST = 15  # the wait for the last import, on a busy machine
+STEPS = 12
+WARM_STEPS = 2  # caches fill, allocators find their size
+LOOK_EVERY_S = 0.25
+IMPORTS_A_SECOND_LEAST = 5  # the wait for the last import, on a busy machine
+# How much a figure may be larger at the end of the line through its samples than at its
+# beginning. Times depend on what else the machine does.
+MOST_GROWTH = {
+    "daemon_mb": 0.10,
+    "worker_mb": 0.10,
+    "descriptors": 0.10,
+    "threads": 0.10,
+    "ledger_bytes_each": 0.10,
+    "audit_bytes_each": 0.10,
+    "data_bytes_each": 0.10,
+    "acknowledged_p50_ms": 0.50,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What the daemon and its worker hold."""
+    """What the daemon and its worker hold after `done` deliveries.
+
+    The times are of the uploads since the sample before, from opening to acknowledgement.
+    waiting: acknowledged, but not imported yet. wal_mb: of all logs of the databases.
+    """
 
     done: int
+    waiting: int
     daemon_mb: float
     worker_mb: float
     descriptors: int
     threads: int
     ledger_mb: float
+    audit_mb: float
+    data_mb: float
+    wal_mb: float
+    acknowledged_p50_ms: float
+    acknowledged_p99_ms: float
 
     def told(self) -> str:
         """Write one line."""
         return (
-            f"{self.done:>7} deliveries: daemon {self.daemon_mb:.0f} MB, worker"
-            f" {self.worker_mb:.0f} MB, {self.descriptors} descriptors, {self.threads} threads,"
-            f" ledger {self.ledger_mb:.1f} MB"
+            f"{self.done:>7} deliveries, {self.waiting} waiting: daemon {self.daemon_mb:.0f} MB,"
+            f" worker {self.worker_mb:.0f} MB, {self.descriptors} descriptors, {self.threads}"
+            f" threads, ledger {self.ledger_mb:.1f} MB, audit {self.audit_mb:.1f} MB, data"
+            f" {self.data_mb:.1f} MB, logs {self.wal_mb:.1f} MB; acknowledged in"
+            f" {self.acknowledged_p50_ms:.1f} ms (p50), {self.acknowledged_p99_ms:.1f} ms (p99)"
         )
 
 
-def main(count: int) -> None:
-    """Run the soak."""
+@dataclass(slots=True)
+class Outcome:
+    """What a soak came to. growth: figure -> share by which it grew."""
+
+    samples: list[Sample]
+    deliveries: int
+    rows: int
+    seconds: float
+    restarts: int
+    growth: dict[str, float] = field(default_factory=dict)
+
+    def grown(self) -> list[str]:
+        """Return the figures that grew more than they may."""
+        return [name for name, share in self.growth.items() if share > MOST_GROWTH[name]]
+
+    def verdict(self) -> str:
+        """Write one line a figure."""
+        return "\n".join(
+            f"  {name}: {'GROWS' if name in self.grown() else 'flat'} ({share:+.1%}, at most"
+            f" {MOST_GROWTH[name]:.0%})"
+            for name, share in self.growth.items()
+        )
+
+
+@dataclass(slots=True)
+class Progress:
+    """The uploads acknowledged so far. ends_at: when no more is sent, `time.monotonic()`."""
+
+    ends_at: float
+    count: int = 0
+    took_ms: list[float] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def add(self, began: float) -> None:
+        """One more."""
+        with self.lock:
+            self.count += 1
+            self.took_ms.append(1000 * (time.monotonic() - began))
+
+    def take_times(self) -> list[float]:
+        """Return how long those since the last call took."""
+        with self.lock:
+            taken, self.took_ms = self.took_ms, []
+            return taken
+
+
+def main(count: int, seconds: float) -> int:
+    """Run the soak and record it; returns the exit status."""
     with tempfile.TemporaryDirectory(prefix="tilldrop-soak-") as name:
         folder = Path(name)
         hostkeys.ensure(folder / "keys")
-        toml = MAIN_TOML.replace("[limits]\n", "[limits]\nmax_uploads_a_day = 0\n") + FTP_TOML
-        daemon = Daemon(make_home(folder / "home", folder / "keys", toml)).start()
+        daemon = Daemon(make_home(folder / "home", folder / "keys", SOAK_TOML)).start()
         try:
-            _soak(daemon, count)
+            outcome = soak(daemon, count, seconds, told=True)
         finally:
             daemon.stop()
+    last = outcome.samples[-1]
+    record(
+        "soak",
+        f"{outcome.deliveries} deliveries in {outcome.seconds:.0f} s, all imported, the worker"
+        f" restarted {outcome.restarts} times; at last {last.told().strip()}\n{outcome.verdict()}",
+        deliveries=outcome.deliveries,
+        seconds=round(outcome.seconds, 1),
+        restarts=outcome.restarts,
+        **{f"last_{key}": getattr(last, key) for key in Sample.__slots__},
+        **{f"growth_{key}": round(share, 4) for key, share in outcome.growth.items()},
+    )
+    return 1 if outcome.grown() else 0
 
 
-def _main_toml() -> str:
-    """No real customer sends so much in a day."""
-    endless = "[limits]\nmax_uploads_a_day = 0\nmax_sessions = 0\n"
-    return MAIN_TOML.replace("[limits]\n", endless) + FTP_TOML
-
-
-def _soak(daemon: Daemon, count: int) -> None:
-    done = Progress()
+def soak(daemon: Daemon, count: int, seconds: float = 1e9, *, told: bool = False) -> Outcome:
+    """Deliver, wait for the last import, and judge. The daemon's home is of SOAK_TOML."""
+    began = time.monotonic()
+    progress = Progress(began + seconds)
     ftp_port = int(daemon.status()["doors"]["ftp"]["port"])
     share = count // (2 * SESSIONS_A_DOOR)
     senders: list[Callable[[int], None]] = []
     for _ in range(SESSIONS_A_DOOR):
-        senders.append(lambda first: _by_sftp(daemon, first, share, done))
-        senders.append(lambda first: _by_ftp(ftp_port, first, share, done))
+        senders.append(lambda first: _by_sftp(daemon, first, share, progress))
+        senders.append(lambda first: _by_ftp(ftp_port, first, share, progress))
     threads = [
         threading.Thread(target=sender, args=(number * share,))
         for number, sender in enumerate(senders)
     ]
-    began = time.monotonic()
     for thread in threads:
         thread.start()
-    samples = _samples(daemon, done, share * len(threads), threads)
+    samples = _samples(daemon, progress, share * len(threads), threads, seconds, told=told)
     for thread in threads:
         thread.join()
-    wanted = share * len(threads)
-    assert done.count == wanted, f"{done.count} of {wanted} were acknowledged"
-    wait_for(
-        "every delivery to be imported",
-        lambda: daemon.ledger().count_by_state() == {State.IMPORTED: wanted},
-        600 + count / IMPORTS_A_SECOND_LEAST,
-    )
+    assert progress.count == share * len(threads) or seconds < time.monotonic() - began
+    _wait_until_imported(daemon, progress.count)
     ((rows,),) = daemon.rows("SELECT count(*) FROM transactions")
-    assert rows == wanted, f"{rows} rows of {wanted}"
-    last = _sample(daemon, done.count)
-    took_s = time.monotonic() - began
-    record(
-        "soak",
-        f"{wanted} deliveries in {took_s:.0f} s, all imported; from {samples[0].told().strip()}"
-        f" to {last.told().strip()}",
-        deliveries=wanted,
-        seconds=round(took_s, 1),
-        **{f"first_{key}": getattr(samples[0], key) for key in Sample.__slots__},
-        **{f"last_{key}": getattr(last, key) for key in Sample.__slots__},
-    )
+    restarts = len(daemon.events("worker.started")) - 1
+    outcome = Outcome(samples, progress.count, rows, time.monotonic() - began, restarts)
+    outcome.growth = growth(samples)
+    return outcome
 
 
-class Progress:
-    """How many uploads were acknowledged."""
+def growth(samples: list[Sample]) -> dict[str, float]:
+    """Lay a line through the samples of each figure; return by which share its end is higher."""
+    warm = samples[WARM_STEPS - 1 :]
+    done = [one.done for one in warm]
+    found: dict[str, float] = {}
+    for name in MOST_GROWTH:
+        values = _values(warm, name)
+        places = done[-len(values) :]
+        if len(set(places)) < 2:
+            continue
+        slope, start = statistics.linear_regression(places, values)
+        first, last = start + slope * places[0], start + slope * places[-1]
+        found[name] = last / first - 1 if first > 0 else 0.0
+    return found
 
-    def __init__(self) -> None:
-        self.count = 0
-        self._lock = threading.Lock()
 
-    def add(self) -> None:
-        """One more."""
-        with self._lock:
-            self.count += 1
+def _values(samples: list[Sample], name: str) -> list[float]:
+    """Return a figure of each sample; of what is kept of each delivery, from one to the next."""
+    if not name.endswith("_bytes_each"):
+        return [float(getattr(one, name)) for one in samples]
+    size = name.removesuffix("_bytes_each") + "_mb"
+    return [
+        1e6 * (getattr(after, size) - getattr(before, size)) / max(after.done - before.done, 1)
+        for before, after in pairwise(samples)
+    ]
 
 
-def _by_sftp(daemon: Daemon, first: int, share: int, done: Progress) -> None:
+def _by_sftp(daemon: Daemon, first: int, share: int, progress: Progress) -> None:
     for start in range(first, first + share, RECONNECT_EVERY):
         with Paramiko(Account(daemon)).session() as sftp:
             for number in range(start, min(start + RECONNECT_EVERY, first + share)):
+                began = time.monotonic()
+                if began > progress.ends_at:
+                    return
                 with sftp.open(f"s{number % NAMES}.csv", "wb") as file:
                     file.write(sales(number, 1).encode())
-                done.add()
+                progress.add(began)
 
 
-def _by_ftp(port: int, first: int, share: int, done: Progress) -> None:
+def _by_ftp(port: int, first: int, share: int, progress: Progress) -> None:
     for start in range(first, first + share, RECONNECT_EVERY):
         with ftplib.FTP(timeout=60) as ftp:
             ftp.connect("127.0.0.1", port)
             ftp.login("acme", PASSWORD)
             for number in range(start, min(start + RECONNECT_EVERY, first + share)):
-                name = f"f{number % NAMES}.csv"
-                ftp.storbinary(f"STOR {name}", io.BytesIO(sales(number, 1).encode()))
-                done.add()
+                began = time.monotonic()
+                if began > progress.ends_at:
+                    return
+                ftp.storbinary(f"STOR f{number % NAMES}.csv", io.BytesIO(sales(number, 1).encode()))
+                progress.add(began)
 
 
 def _samples(
-    daemon: Daemon, done: Progress, wanted: int, threads: list[threading.Thread]
+    daemon: Daemon,
+    progress: Progress,
+    wanted: int,
+    threads: list[threading.Thread],
+    seconds: float,
+    *,
+    told: bool,
 ) -> list[Sample]:
+    """Sample at equal shares of the deliveries, or of the time, whichever comes first."""
     taken = []
+    began = time.monotonic()
     for step in range(1, STEPS + 1):
-        due = wanted * step // STEPS
-        while done.count < due and any(thread.is_alive() for thread in threads):
-            time.sleep(0.05)
-        taken.append(_sample(daemon, done.count))
-        sys.stdout.write(f"{taken[-1].told()}\n")
-        sys.stdout.flush()
+        while (
+            progress.count < wanted * step // STEPS
+            and time.monotonic() - began < seconds * step / STEPS
+            and any(thread.is_alive() for thread in threads)
+        ):
+            time.sleep(LOOK_EVERY_S)
+        taken.append(_sample(daemon, progress))
+        if told:
+            sys.stdout.write(f"{taken[-1].told()}\n")
+            sys.stdout.flush()
     return taken
 
 
-def _sample(daemon: Daemon, done: int) -> Sample:
+def _sample(daemon: Daemon, progress: Progress) -> Sample:
     worker = daemon.worker_pid()
+    done = progress.count
+    times = progress.take_times() or [0.0]
+    logs = daemon.paths.state.glob("*.db-wal")
     return Sample(
-        done,
-        _resident_mb(daemon.pid),
-        _resident_mb(worker) if worker else 0.0,
-        _count(Path(f"/proc/{daemon.pid}/fd")),
-        _count(Path(f"/proc/{daemon.pid}/task")),
-        round(daemon.paths.ledger.stat().st_size / 1e6, 1),
+        done=done,
+        waiting=done - daemon.ledger().count_by_state().get(State.IMPORTED, 0),
+        daemon_mb=_resident_mb(daemon.pid),
+        worker_mb=_resident_mb(worker) if worker else 0.0,
+        descriptors=_count(Path(f"/proc/{daemon.pid}/fd")),
+        threads=_count(Path(f"/proc/{daemon.pid}/task")),
+        ledger_mb=_megabytes(daemon.paths.ledger),
+        audit_mb=_megabytes(daemon.paths.audit),
+        data_mb=_megabytes(daemon.paths.data),
+        wal_mb=sum(map(_megabytes, logs)),
+        acknowledged_p50_ms=round(percentile(times, 0.50), 2),
+        acknowledged_p99_ms=round(percentile(times, 0.99), 2),
     )
+
+
+def _wait_until_imported(daemon: Daemon, wanted: int) -> None:
+    deadline = time.monotonic() + 60 + wanted / IMPORTS_A_SECOND_LEAST
+    while (counts := daemon.ledger().count_by_state()) != {State.IMPORTED: wanted}:
+        assert time.monotonic() < deadline, f"of {wanted} acknowledged there are {counts}"
+        time.sleep(LOOK_EVERY_S)
 
 
 def _count(folder: Path) -> int:
     return sum(1 for _ in folder.iterdir())
+
+
+def _megabytes(path: Path) -> float:
+    return path.stat().st_size / 1e6 if path.exists() else 0.0
 
 
 def _resident_mb(pid: int) -> float:
@@ -183,4 +304,5 @@ def _resident_mb(pid: int) -> float:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 2_000)
+    given = [float(word) for word in sys.argv[1:]]
+    sys.exit(main(int(given[0]) if given else 2_000, given[1] if len(given) > 1 else 1e9))

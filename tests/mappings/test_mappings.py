@@ -16,6 +16,7 @@ import pytest
 
 from tests.unit.jobs import Place
 from tilldrop.errors import FAULTS
+from tilldrop.importer import run
 from tilldrop.importer.worker import run_job
 from tilldrop.mapping_toml import read_feed
 from tilldrop.rows import CHILDREN, TABLES, Report
@@ -32,11 +33,35 @@ README_LINES = 3
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_file_becomes_what_the_folder_says(
-    folder: Path, tmp_path: Path, request: pytest.FixtureRequest
+    folder: Path,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(run, "SMALL_BYTES", -1)
+    made = imported(folder, tmp_path)
+    for name, values in made.items():
+        text = json.dumps(values, ensure_ascii=False, indent=2) + "\n"
+        if request.config.getoption("--write-expected", default=False):
+            (folder / name).write_text(text, encoding="utf-8")
+        assert text == (folder / name).read_text(encoding="utf-8"), name
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_small_file_read_in_python_becomes_the_same(folder: Path, tmp_path: Path) -> None:
+    made = imported(folder, tmp_path)
+    assert made["expected.json"].pop("lane") != "fast"
+    for name, values in made.items():
+        expected = json.loads((folder / name).read_text(encoding="utf-8"))
+        expected.pop("lane", None)
+        assert json.loads(json.dumps(values)) == expected
+
+
+def imported(folder: Path, root: Path) -> dict[str, dict[str, Any]]:
+    """Import a folder's input; return what the files of the folder have to say."""
     [given] = folder.glob("input.*")
     customer = tomllib.loads((folder / "mapping.toml").read_text(encoding="utf-8"))
-    place = Place.make(tmp_path)
+    place = Place.make(root)
     job = place.job(
         given.read_bytes(),
         feed=read(customer),
@@ -46,12 +71,7 @@ def test_file_becomes_what_the_folder_says(
         locations=customer.get("locations", {}),
     )
     report = run_job(job)
-    made = {"expected.json": outcome(report, place), "faults.json": faults(report, place)}
-    for name, values in made.items():
-        text = json.dumps(values, ensure_ascii=False, indent=2) + "\n"
-        if request.config.getoption("--write-expected", default=False):
-            (folder / name).write_text(text, encoding="utf-8")
-        assert text == (folder / name).read_text(encoding="utf-8"), name
+    return {"expected.json": outcome(report, place), "faults.json": faults(report, place)}
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)

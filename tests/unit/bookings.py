@@ -8,9 +8,11 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from tilldrop.importer.few import FewTables, Table
 from tilldrop.importer.schema import migrate
 from tilldrop.importer.stage import Staged
 from tilldrop.importer.store import Store
+from tilldrop.importer.tables import DuckTables
 from tilldrop.importer.undo import Undone, undo
 from tilldrop.mapping import Feed, Reading
 from tilldrop.rows import CHILDREN, TABLES, Column, Job, Report
@@ -79,12 +81,12 @@ class Sent:
 
 
 class Till:
-    """Stages rows as a lane does, and books them.
+    """Stages rows as a lane does, and books them. con: None for rows that stay in Python.
 
     The worker's SQLite and the one that reads are two libraries: only one has the file open.
     """
 
-    def __init__(self, path: Path, con: duckdb.DuckDBPyConnection) -> None:
+    def __init__(self, path: Path, con: duckdb.DuckDBPyConnection | None) -> None:
         self.path = path
         self.con = con
         self._store: Store | None = None
@@ -101,12 +103,12 @@ class Till:
             self._store = None
 
     def undo(self, sent: Sent) -> Undone:
-        return undo(self.store, self.con, "acme", sent.id, sent.seq)
+        return undo(self.store, "acme", sent.id, sent.seq)
 
     def refuse(self, sent: Sent, run: int, replay: Row | None = None) -> None:
         """Record a run of which nothing was booked."""
         job = self.job(sent, run, replay)
-        self.store.record(self.con, job, Report(sent.id, run, "rejected"))
+        self.store.record(job, Report(sent.id, run, "rejected"))
 
     def job(self, sent: Sent, run: int = 1, replay: Row | None = None) -> Job:
         return Job(
@@ -141,18 +143,15 @@ class Till:
             return replace(report, counts=counts)
 
         job = self.job(sent, run, replay)
-        self.store.book(self.con, job, staged, conclude, sent.kind.feed())
+        self.store.book(job, staged, conclude, sent.kind.feed())
         return found[0]
 
     def stage(self, sent: Sent) -> Staged:
         kind = sent.kind
         named = {*kind.keys, *kind.columns}
         columns = tuple(c for c in (*TABLES[kind.table], EXTRA) if c.name in named)
-        self._table("staged", columns, [(at, row) for at, row in enumerate(sent.rows, start=2)])
-        self.con.execute(
-            "CREATE OR REPLACE TEMP TABLE refused"
-            " (line BIGINT, code VARCHAR, field VARCHAR, seen VARCHAR, record VARCHAR)"
-        )
+        tables = FewTables({}) if self.con is None else DuckTables(self.con)
+        _fill(tables, "staged", columns, list(enumerate(sent.rows, start=2)))
         children = {}
         for child, names in kind.children.items():
             of_child = {"location_id", "transaction_id", NUMBERS[child], *names}
@@ -162,8 +161,9 @@ class Till:
                 for at, row in enumerate(sent.rows, start=2)
                 for number, one in enumerate(row[child], start=1)
             ]
-            self._table(f"staged_{child}", children[child], rows)
+            _fill(tables, f"staged_{child}", children[child], rows)
         return Staged(
+            tables=tables,
             table=kind.table,
             columns=columns,
             children=children,
@@ -183,13 +183,6 @@ class Till:
             warning_counts={},
             lane="careful",
         )
-
-    def _table(self, name: str, columns: Sequence[Column], rows: list[tuple[int, Row]]) -> None:
-        made = ", ".join(f"{c.name} {SQL_TYPES.get(c.kind, 'VARCHAR')}" for c in columns)
-        self.con.execute(f"CREATE OR REPLACE TEMP TABLE {name} (line BIGINT, {made})")
-        for line, row in rows:
-            bound = [line, *(row.get(column.name) for column in columns)]
-            self.con.execute(f"INSERT INTO {name} VALUES ({', '.join('?' * len(bound))})", bound)
 
     def read(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         """Read with another SQLite, as an analyst would."""
@@ -217,6 +210,23 @@ class Till:
                 for key, one in self.state(child).items():
                     found[key[:2]].setdefault(child, []).append(one)
         return found
+
+
+def _fill(
+    tables: FewTables | DuckTables,
+    name: str,
+    columns: Sequence[Column],
+    rows: list[tuple[int, Row]],
+) -> None:
+    types = {"line": "BIGINT"} | {c.name: SQL_TYPES.get(c.kind, "VARCHAR") for c in columns}
+    values = [(line, *(row.get(column.name) for column in columns)) for line, row in rows]
+    if isinstance(tables, FewTables):
+        tables.tables[name] = Table(types, values)
+        return
+    made = ", ".join(f"{column} {kind}" for column, kind in types.items())
+    tables.con.execute(f"CREATE OR REPLACE TEMP TABLE {name} ({made})")
+    for bound in values:
+        tables.con.execute(f"INSERT INTO {name} VALUES ({', '.join('?' * len(bound))})", bound)
 
 
 def expected(deliveries: Iterable[Sent]) -> dict[tuple[str, ...], Row]:

@@ -11,6 +11,7 @@ import pytest
 
 from tests.unit.jobs import FEED, HEADER, Place, locked_elsewhere
 from tilldrop.errors import DataBusy
+from tilldrop.importer import run
 from tilldrop.importer.schema import migrate
 from tilldrop.importer.worker import Worker, run_job
 from tilldrop.mapping import Feed, Reading, Section
@@ -36,8 +37,10 @@ PRODUCTS = Feed(
 )
 
 
-@pytest.fixture
-def place(tmp_path: Path) -> Place:
+@pytest.fixture(params=["few rows", "many"])
+def place(tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Place:
+    if request.param == "many":
+        monkeypatch.setattr(run, "SMALL_BYTES", -1)
     made = Place.make(tmp_path)
     migrate(tmp_path / "sandbox.db")
     return made

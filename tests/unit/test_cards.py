@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tilldrop.importer.cards import is_card, mask
+from tilldrop.importer.cards import is_card, mask, mask_name
 
 NUMBERS = {
     "visa": "4111111111111111",
@@ -80,3 +80,23 @@ def test_masking_changes_nothing_but_digits_and_leaves_no_card_alone(text: str) 
     assert all(new in (old, "*") for old, new in zip(text, masked, strict=True))
     assert not any(is_card(number.encode()) for number in re.findall(r"(?<!\d)\d+(?!\d)", masked))
     assert mask(masked) == masked
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("pay-4539578763621486.csv", "pay-453957xxxxxx1486.csv"),
+        ("4539 5787 6362 1486.csv", "4539 57xx xxxx 1486.csv"),
+        ("4539-5787-6362-1486", "4539-57xx-xxxx-1486"),
+        ("378282246310005.txt", "378282xxxxx0005.txt"),
+        ("4539578763621487.csv", "4539578763621487.csv"),  # the check digit is wrong
+        ("5512202603141034.csv", "5512202603141034.csv"),  # shop, day and time
+        ("5512-20260314-1034.csv", "5512-20260314-1034.csv"),
+        ("20260314103000123.csv", "20260314103000123.csv"),
+        ("45395787636214860.csv", "45395787636214860.csv"),  # one digit more
+        ("sales.csv", "sales.csv"),
+    ],
+)
+def test_card_number_in_a_name_is_masked_and_no_day(name: str, kept: str) -> None:
+    assert mask_name(name) == kept
+    assert mask_name(kept) == kept

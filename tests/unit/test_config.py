@@ -219,6 +219,10 @@ def test_key_is_found_at_its_line(path: str, line: int) -> None:
     assert line_of(TOML, path) == line
 
 
+def test_line_ends_where_toml_says_so() -> None:
+    assert line_of('# a\u0085b\u2028c\x0bd\r\nzone = "x"\n', "zone") == 2
+
+
 def test_unreadable_customers_folder_is_a_mistake_and_no_crash(home: Path) -> None:
     (home / config.CUSTOMERS_FOLDER).rmdir()
     (home / config.CUSTOMERS_FOLDER).write_text("a file")

@@ -102,7 +102,7 @@ def test_partial_feed_leaves_alone_what_it_cannot_know(till: Till) -> None:
     staged = till.stage(Sent(2, kind, (paid("a", 60),)))
     job = till.job(Sent(2, kind, ()))
     done = Report("d2", 1, "imported")
-    till.store.book(till.con, job, staged, lambda _: done, feed)
+    till.store.book(job, staged, lambda _: done, feed)
     assert till.read("SELECT business_date, total_minor, tip_minor FROM transactions") == [
         ("2026-01-05", 100, 5)
     ]
@@ -293,11 +293,11 @@ def test_file_in_two_masters_fills_both_feeds_columns(till: Till) -> None:
 def test_lookup_gives_texts_by_key(till: Till) -> None:
     rows = (product("p", 1234), product("q", -5), {"product_id": "r", "name": "R"})
     till.book(Sent(1, PRODUCTS, rows))
-    found = till.store.lookup(till.con, "acme", "products", "price", "EUR")
+    found = till.store.lookup("acme", "products", "price", "EUR")
     assert found == {"p": "12.34", "q": "-0.05", "r": ""}
-    assert till.store.lookup(till.con, "acme", "products", "price", "JPY")["p"] == "1234"
-    assert till.store.lookup(till.con, "acme", "products", "name", "EUR")["q"] == "Q"
-    assert till.store.lookup(till.con, "beta", "products", "name", "EUR") == {}
+    assert till.store.lookup("acme", "products", "price", "JPY")["p"] == "1234"
+    assert till.store.lookup("acme", "products", "name", "EUR")["q"] == "Q"
+    assert till.store.lookup("beta", "products", "name", "EUR") == {}
 
 
 def test_what_is_remembered_of_a_feed_is_committed_with_its_rows(till: Till) -> None:
@@ -306,11 +306,11 @@ def test_what_is_remembered_of_a_feed_is_committed_with_its_rows(till: Till) -> 
     done = Report("d1", 1, "imported")
     remember = Remember(memory, {"location": ("1", "2"), "tender": ("cash",)})
     job = till.job(Sent(1, SALES, ()))
-    assert till.store.memory(till.con, "acme", "sales") is None
-    till.store.book(till.con, job, staged, lambda _: done, SALES.feed(), remember)
-    assert till.store.memory(till.con, "acme", "sales") == memory
-    assert till.store.seen(till.con, "acme", "location") == {"1", "2"}
-    assert till.store.seen(till.con, "beta", "location") == set()
+    assert till.store.memory("acme", "sales") is None
+    till.store.book(job, staged, lambda _: done, SALES.feed(), remember)
+    assert till.store.memory("acme", "sales") == memory
+    assert till.store.seen("acme", "location") == {"1", "2"}
+    assert till.store.seen("beta", "location") == set()
 
 
 def test_failure_in_a_merge_books_nothing_of_it(till: Till) -> None:
@@ -323,6 +323,6 @@ def test_failure_in_a_merge_books_nothing_of_it(till: Till) -> None:
         raise KeyError("bug")
 
     with pytest.raises(KeyError):
-        till.store.book(till.con, till.job(Sent(2, kept, ())), staged, fail, kept.feed())
+        till.store.book(till.job(Sent(2, kept, ())), staged, fail, kept.feed())
     assert till.state() == before
     assert till.read("SELECT * FROM history") == []

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.daemon import make_home, make_key
 from tilldrop import audit, journal
-from tilldrop.audit import Audit
+from tilldrop.audit_noting import Audit
 from tilldrop.config import load
 from tilldrop.customers import Customers
 from tilldrop.errors import DatabaseDamaged
@@ -45,8 +45,8 @@ def test_audit_log_that_cannot_be_written_ends_with_the_daemon(
     def refuse(*_: object) -> None:
         raise DatabaseDamaged("database or disk is full")
 
-    monkeypatch.setattr(audit, "_append", refuse)
-    monkeypatch.setattr(audit, "_last", refuse)
+    monkeypatch.setattr(audit, "write", refuse)
+    monkeypatch.setattr(audit, "head", refuse)
     log.note({"event": "login.accepted", "customer": "acme"})
     ending = threading.Thread(target=log.close, daemon=True)
     ending.start()
@@ -57,11 +57,11 @@ def test_audit_log_that_cannot_be_written_ends_with_the_daemon(
 def test_log_that_cannot_be_written_stops_nobody(tmp_path: Path) -> None:
     with Path("/dev/full").open("w") as full:
         journal.configure("json", "info", full)
-        journal.config_reloaded(1, [])
+        journal.config_reloaded(1, [], [])
         with contextlib.suppress(OSError):
             full.close()
-    journal.config_reloaded(1, [])  # closed
+    journal.config_reloaded(1, [], [])  # closed
     with (tmp_path / "log").open("w") as file:
         journal.configure("json", "info", file)
-        journal.config_reloaded(1, [])
+        journal.config_reloaded(1, [], [])
     assert "config.reloaded" in (tmp_path / "log").read_text()

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import threading
 import time
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -332,14 +333,14 @@ def test_a_bug_between_two_imports_does_not_end_the_thread(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("tilldrop.importer.dispatch.TROUBLE_S", 0.01)
-    claim, failures = scene.base.ledger.claim_next, [KeyError("bug"), LedgerBusy("locked")]
+    claim, failures = scene.base.ledger.claim, [KeyError("bug"), LedgerBusy("locked")]
 
-    def claim_or_fail(cause: Cause, ready: Callable[[str], bool]) -> Delivery | None:
+    def claim_or_fail(*given: Any) -> Future[list[Delivery]]:
         if failures:
             raise failures.pop()
-        return claim(cause, ready)
+        return claim(*given)
 
-    monkeypatch.setattr(scene.base.ledger, "claim_next", claim_or_fail)
+    monkeypatch.setattr(scene.base.ledger, "claim", claim_or_fail)
     delivery = scene.arrive()
     with scene.running():
         scene.until_state(delivery, State.IMPORTED)
@@ -352,10 +353,12 @@ def test_a_report_is_recorded_even_if_the_ledger_is_locked_at_first(
     monkeypatch.setattr("tilldrop.importer.dispatch.TROUBLE_S", 0.01)
     record, failures = scene.base.ledger.record_report, [LedgerBusy("locked")] * 3
 
-    def record_or_fail(report: Report) -> object:
-        if failures:
-            raise failures.pop()
-        return record(report)
+    def record_or_fail(report: Report) -> Future[Delivery]:
+        if not failures:
+            return record(report)
+        refused: Future[Delivery] = Future()
+        refused.set_exception(failures.pop())
+        return refused
 
     monkeypatch.setattr(scene.base.ledger, "record_report", record_or_fail)
     delivery = scene.arrive()

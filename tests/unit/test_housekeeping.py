@@ -13,6 +13,7 @@ import pytest
 from tests.unit.spine import Spine, spine
 from tilldrop.config import Limits
 from tilldrop.delivery import Cause, Delivery, State
+from tilldrop.errors import DatabaseDamaged
 from tilldrop.housekeeping import Housekeeping, end_waits, place_arrived, recover, sweep
 from tilldrop.ledger_reading import utcnow
 from tilldrop.rows import Report
@@ -196,6 +197,15 @@ def test_the_scan_finds_nothing_where_nothing_waits(base: Spine) -> None:
     assert not place_arrived(base.ledger, base.spool, lambda _: False)
 
 
+def test_ledger_that_was_lost_is_not_begun_anew_beside_the_files_it_knew(base: Spine) -> None:
+    recover(base.ledger, base.spool)  # nothing anywhere: a new home
+    (base.spool.kept / "261121-120000-abcde").write_bytes(b"sales")
+    with pytest.raises(DatabaseDamaged, match="knows no delivery"):
+        recover(base.ledger, base.spool)
+    begin(base)
+    recover(base.ledger, base.spool)
+
+
 # -- waits ---------------------------------------------------------------------------------------
 
 
@@ -208,6 +218,14 @@ def test_an_empty_file_arrives_when_its_grace_is_over(base: Spine) -> None:
     assert one(base, delivery).state is State.WAITING
     assert end_waits(base.ledger, base.spool, LIMITS, ends_at) is None
     assert (one(base, delivery).state, folder_of(base, delivery)) == (State.ARRIVED, "arrived")
+
+
+def test_an_empty_file_does_not_wait_for_a_clock_that_was_set_back(base: Spine) -> None:
+    delivery = begin(base, b"")
+    move(base, delivery, State.WAITING, reason="empty")
+    an_hour_back = one(base, delivery).changed_at - timedelta(hours=1)
+    assert end_waits(base.ledger, base.spool, LIMITS, an_hour_back) is None
+    assert one(base, delivery).state is State.ARRIVED
 
 
 def test_a_temporary_name_that_stays_breaks_off_and_can_still_be_resumed(base: Spine) -> None:

@@ -10,7 +10,7 @@ import io
 import re
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import duckdb
 import pytest
@@ -22,6 +22,7 @@ from tilldrop.importer.plan import mapping_faults
 from tilldrop.importer.reading import prepare
 from tilldrop.importer.stage import Clean, Context, Staged
 from tilldrop.mapping import Feed, Reading, Rows, Section
+from tilldrop.month_names import MONTHS
 from tilldrop.rows import Fault
 from tilldrop.sources import (
     Computed,
@@ -38,6 +39,8 @@ from tilldrop.sources import (
 if TYPE_CHECKING:
     from decimal import Decimal
     from pathlib import Path
+
+    from tilldrop.importer.few import FewTables
 
 MAX_RECORD_BYTES = 4000
 HEADER = ("Store", "No", "Day", "Clock", "Net", "Tax", "Qty", "Note")
@@ -72,9 +75,20 @@ def look(lab: Lab, staged: Staged) -> Seen:
         lab.con.execute("SELECT * FROM staged ORDER BY line").fetchall(),
         lab.con.execute("SELECT * FROM refused ORDER BY line").fetchall(),
         {
-            table: lab.con.execute(f"SELECT * FROM staged_{table} ORDER BY ALL").fetchall()
+            table: sorted(lab.con.execute(f"SELECT * FROM staged_{table}").fetchall(), key=repr)
             for table in staged.children
         },
+    )
+
+
+def look_at_few(staged: Staged) -> Seen:
+    """The same of a file whose rows stayed in Python."""
+    tables = cast("FewTables", staged.tables).tables
+    return Seen(
+        staged,
+        sorted(tables["staged"].rows),
+        sorted(tables["refused"].rows),
+        {table: sorted(tables[f"staged_{table}"].rows, key=repr) for table in staged.children},
     )
 
 
@@ -100,6 +114,8 @@ def both(lab: Lab, raw: bytes, feed: Feed, zone: str) -> tuple[Seen | None, Seen
     exact_seen = exact if isinstance(exact, Fault) else look(lab, exact)
     if isinstance(exact_seen, Seen):
         assert exact_seen.staged.read == clean.records
+    few = careful.stage(None, clean, feed, at)
+    assert (few if isinstance(few, Fault) else look_at_few(few)) == exact_seen
     return quick_seen, exact_seen
 
 
@@ -348,8 +364,10 @@ NAMED = {"iso": "%Y-%m-%d %H:%M:%S", "compact": "%Y%m%d%H%M"}
 def spell(at: datetime, written: str) -> str:
     if written in NAMED:
         return at.strftime(NAMED[written])
+    names = MONTHS[at.month - 1].split()
+    directives = {**FIELDS, "MMM": names[at.day % len(names)]}
     fields = re.compile("|".join(sorted(FIELDS, key=len, reverse=True)))
-    return at.strftime(fields.sub(lambda found: FIELDS[found.group()], written))
+    return at.strftime(fields.sub(lambda found: directives[found.group()], written))
 
 
 @st.composite

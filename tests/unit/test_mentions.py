@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import zipfile
 from typing import TYPE_CHECKING
@@ -99,3 +100,26 @@ def test_report_keeps_all_but_what_it_quotes() -> None:
     assert [fault["seen"] for fault in cleaned["faults"]] == [ERASED, "other"]
     assert cleaned["delivery"] == "d"
     assert without(report, ["C-2002"]) is report
+
+
+def test_archives_in_archives_and_escaped_texts_are_looked_into(tmp_path: Path) -> None:
+    book = io.BytesIO()
+    with xlsxwriter.Workbook(book) as workbook:
+        workbook.add_worksheet().write(0, 0, "Ada & Sons")
+    inner = io.BytesIO()
+    with zipfile.ZipFile(inner, "w", zipfile.ZIP_DEFLATED) as made:
+        made.writestr("book.xlsx", book.getvalue())
+        made.writestr("note.json", json.dumps({"by": "Zoë Müller"}))
+    packed = tmp_path / "packed"
+    packed.write_bytes(gzip.compress(inner.getvalue()))
+    assert is_mentioned_in(packed, ["Ada & Sons"], MOST)
+    assert is_mentioned_in(packed, ["Zoë Müller"], MOST)
+    assert not is_mentioned_in(packed, ["Ada & Co"], MOST)
+
+
+def test_report_is_cleaned_in_all_that_it_quotes() -> None:
+    fault = {"code": "column-missing", "field": "Ada Lovelace", "seen": "ADA LOVELACE, x"}
+    report = json.dumps({"faults": [fault], "reason_seen": "of ada lovelace", "feed": "sales"})
+    cleaned = json.loads(without(report, ["Ada Lovelace"]))
+    assert cleaned["faults"] == [{"code": "column-missing", "field": ERASED, "seen": ERASED}]
+    assert (cleaned["reason_seen"], cleaned["feed"]) == (ERASED, "sales")

@@ -14,7 +14,7 @@ from tests.unit.test_supervisor import supervised
 from tests.unit.test_worker import child, patched
 from tilldrop.config import ImporterSettings
 from tilldrop.errors import DataBusy, WorkerLost
-from tilldrop.importer import careful, fast
+from tilldrop.importer import careful, fast, run
 from tilldrop.importer.worker import do_task, run_job
 from tilldrop.mapping import Feed, Reading, Section
 from tilldrop.rows import Counts
@@ -111,6 +111,7 @@ STAGE = careful.stage
 def test_row_lost_on_the_way_books_nothing(
     place: Place, monkeypatch: pytest.MonkeyPatch, feed: Feed, content: str
 ) -> None:
+    monkeypatch.setattr(run, "SMALL_BYTES", -1)
     monkeypatch.setattr(fast, "stage", lambda *_: None)
     monkeypatch.setattr(careful, "stage", losing)
     report = run_job(place.job(content, feed=feed))
@@ -118,7 +119,10 @@ def test_row_lost_on_the_way_books_nothing(
     assert place.read(f"SELECT count(*) FROM {feed.table}") == [(0,)]
 
 
-def test_expression_takes_the_careful_lane_and_plain_feeds_the_fast_one(place: Place) -> None:
+def test_expression_takes_the_careful_lane_and_plain_feeds_the_fast_one(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "SMALL_BYTES", -1)
     feed = replace(FEED, columns={"till": Sql("Card || '!'", ("Card",))})
     feed = replace(feed, sources={**FEED.sources, "register_id": FromColumn("till")})
     assert run_job(place.job(sales(2))).lane == "fast"

@@ -237,8 +237,8 @@ def test_view_has_every_column_and_leaves_out_what_is_gone(path: Path, table: st
 
 
 def test_orphans_are_what_no_master_has_brought(path: Path) -> None:
-    sale(path, "a", shopper_id="s1")
-    sale(path, "b", shopper_id="s2", business_date="2026-01-07")
+    sale(path, "a", shopper_id="s1", total_minor=1)
+    sale(path, "b", shopper_id="s2", total_minor=1, business_date="2026-01-07")
     sale(path, "c", shopper_id="s2", gone_in="d9", business_date="2026-01-09")
     for number, product in (("a", "p1"), ("a", "p2"), ("b", "p2"), ("b", None)):
         at = read(path, "SELECT count(*) FROM line_items")[0][0]
@@ -254,3 +254,14 @@ def test_orphans_are_what_no_master_has_brought(path: Path) -> None:
     ]
     add(path, "locations", location_id="2")
     assert read(path, "SELECT id, rows FROM orphans WHERE missing = 'location'") == [("1", 2)]
+
+
+def test_orphans_are_also_payments_without_their_order(path: Path) -> None:
+    sale(path, "a", total_minor=1)
+    sale(path, "b")
+    for number in (1, 2):
+        key = {"location_id": "1", "transaction_id": "b", "tender_number": number}
+        add(path, "tenders", **key, amount_minor=100)
+    assert read(path, "SELECT missing, id, rows, example FROM orphans") == [
+        ("order", "b", 2, "1/b")
+    ]

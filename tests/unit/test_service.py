@@ -6,13 +6,14 @@ import os
 import signal
 import socket
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import paramiko
 import pytest
 
 from tests.daemon import CUSTOMER_TOML, PASSWORD, Daemon, add_customer, sales, tilldrop, wait_for
-from tilldrop import control, sd_notify, service
+from tilldrop import control, home_lock, sd_notify
 from tilldrop.config import Paths
 from tilldrop.delivery import Cause, State
 from tilldrop.errors import AlreadyRunning, ConfigInvalid, HomeUnusable, NotRunning
@@ -20,7 +21,6 @@ from tilldrop.ledger import Ledger
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 WORDS_WITHIN_S = 30
 
@@ -48,26 +48,26 @@ def put(daemon: Daemon, name: str, text: str) -> None:
 
 def test_a_home_is_held_by_one_alone(tmp_path: Path) -> None:
     paths = Paths(tmp_path, tmp_path / "var")
-    service.make_folders(paths)
-    with service.locked(paths):
-        with pytest.raises(AlreadyRunning, match=str(os.getpid())), service.locked(paths):
+    home_lock.make_folders(paths)
+    with home_lock.locked(paths):
+        with pytest.raises(AlreadyRunning, match=str(os.getpid())), home_lock.locked(paths):
             pass
-        with pytest.raises(AlreadyRunning), service.locked(paths):
+        with pytest.raises(AlreadyRunning), home_lock.locked(paths):
             pass
-    with service.locked(paths):
+    with home_lock.locked(paths):
         pass
 
 
 def test_the_state_is_for_the_owner_alone(tmp_path: Path) -> None:
     paths = Paths(tmp_path, tmp_path / "var")
-    service.make_folders(paths)
+    home_lock.make_folders(paths)
     assert {folder.stat().st_mode & 0o777 for folder in (paths.state, paths.run)} == {0o700}
 
 
 def test_a_state_folder_that_cannot_be_made_is_one_clear_refusal(tmp_path: Path) -> None:
     (tmp_path / "var").write_text("a file, not a folder")
     with pytest.raises(HomeUnusable, match="var"):
-        service.make_folders(Paths(tmp_path, tmp_path / "var"))
+        home_lock.make_folders(Paths(tmp_path, tmp_path / "var"))
 
 
 def test_a_second_daemon_is_refused_with_one_line(daemon: Daemon) -> None:
@@ -89,7 +89,7 @@ def test_a_port_in_use_is_refused_with_one_line_and_leaves_nothing_behind(
     assert refused.returncode == 71
     assert refused.stderr.count("\n") == 1
     assert f"127.0.0.1:{port}" in refused.stderr
-    with service.locked(idle_daemon.paths), pytest.raises(NotRunning):
+    with home_lock.locked(idle_daemon.paths), pytest.raises(NotRunning):
         control.ask(idle_daemon.paths, "status")
 
 
@@ -109,6 +109,13 @@ def test_status_tells_what_scripts_rely_on(daemon: Daemon) -> None:
     assert status["open_uploads"] == 0
     assert status["last_import"]["name"] == "a.csv"
     assert status["last_import"]["outcome"] == "imported"
+
+
+def test_if_memory_runs_out_the_worker_goes_before_the_daemon(daemon: Daemon) -> None:
+    def score(pid: int | None) -> int:
+        return int(Path(f"/proc/{pid}/oom_score_adj").read_text())
+
+    assert score(daemon.worker_pid()) > score(daemon.pid)
 
 
 def test_nothing_of_the_state_can_be_read_by_others(daemon: Daemon) -> None:
@@ -220,7 +227,7 @@ def test_a_stop_is_orderly_and_leaves_nothing_running(
     assert daemon.events("service.stopped")
     with pytest.raises(ProcessLookupError):
         os.kill(worker, 0)
-    with service.locked(daemon.paths):
+    with home_lock.locked(daemon.paths):
         assert not (daemon.paths.run / control.SOCKET).exists()
 
 
@@ -259,7 +266,7 @@ def test_a_second_signal_does_not_wait_for_open_uploads(idle_daemon: Daemon) -> 
 def test_deliveries_that_wait_are_imported_after_the_next_start(daemon: Daemon) -> None:
     daemon.stop()
     # As a kill between commit and rename leaves it.
-    with service.locked(daemon.paths):
+    with home_lock.locked(daemon.paths):
         ledger = Ledger(daemon.paths.ledger)
         begun = ledger.begin("acme", "a.csv", "sftp").result()
         (daemon.paths.spool / "receiving" / begun.id).write_text(sales(1, 3))

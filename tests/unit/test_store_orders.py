@@ -99,7 +99,7 @@ def test_late_deliveries_end_as_if_booked_in_order_of_arrival(
 ) -> None:
     chance = Chance(seed)
     deliveries = chance.some(kinds)
-    till = Till(copy_of_fresh(folder, "late.db"), con)
+    till = Till(copy_of_fresh(folder, "late.db"), con if seed % 2 else None)
     for sent in chance.shuffled(deliveries):
         booked = till.book(sent)
         counted = booked.inserted + booked.updated + booked.unchanged + booked.superseded
@@ -144,7 +144,7 @@ def test_replay_ends_as_if_the_new_mapping_had_always_been_there(
 ) -> None:
     chance = Chance(seed)
     deliveries = chance.some(CASES[name])
-    till = Till(copy_of_fresh(folder, "replay.db"), con)
+    till = Till(copy_of_fresh(folder, "replay.db"), con if seed % 2 else None)
     for sent in chance.shuffled(deliveries):
         till.book(sent)
     kinds = {kind.name: changed(kind, chance) for kind in CASES[name]}
@@ -167,7 +167,7 @@ def test_delivery_refused_in_a_replay_leaves_no_row(
 ) -> None:
     chance = Chance(seed)
     deliveries = chance.some([WITH_LINES], 3)
-    till = Till(copy_of_fresh(folder, "refused.db"), con)
+    till = Till(copy_of_fresh(folder, "refused.db"), con if seed % 2 else None)
     for sent in deliveries:
         till.book(sent)
     out = chance.random.randrange(3)

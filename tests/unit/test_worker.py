@@ -18,7 +18,7 @@ import pytest
 import tilldrop
 from tests.unit.jobs import FEED, HEADER, Place, locked_elsewhere, sales
 from tilldrop.errors import DataBusy
-from tilldrop.importer import careful, fast
+from tilldrop.importer import careful, fast, run
 from tilldrop.importer.worker import EXIT_LOCKED, Worker, run_job
 from tilldrop.rows import Counts, Job, Report
 
@@ -49,7 +49,7 @@ def test_good_file_becomes_rows_and_a_report(place: Place) -> None:
         currency="EUR",
         sold_from="2026-01-05T13:08:00+01:00",
         sold_to="2026-01-05T13:08:00+01:00",
-        lane="fast",
+        lane="careful",
         took_ms=report.took_ms,
     )
     assert place.read("SELECT transaction_id, total_minor, tender, line FROM transactions") == [
@@ -181,6 +181,7 @@ def losing(real: Callable[..., Any]) -> Callable[..., Any]:
 def test_records_lost_by_the_fast_lane_are_booked_by_the_careful_one(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(run, "SMALL_BYTES", -1)
     monkeypatch.setattr(fast, "stage", losing(fast.stage))
     report = run_job(place.job(sales(5)))
     assert report.lane == "careful"
@@ -191,6 +192,7 @@ def test_records_lost_by_the_fast_lane_are_booked_by_the_careful_one(
 def test_records_lost_by_both_lanes_reject_the_file(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(run, "SMALL_BYTES", -1)
     monkeypatch.setattr(fast, "stage", losing(fast.stage))
     monkeypatch.setattr(careful, "stage", losing(careful.stage))
     report = run_job(place.job(sales(5)))
@@ -269,7 +271,7 @@ def child(lock: Path, *code: str, **environment: str) -> Iterator[Child]:
 
 def patched(lines: str) -> tuple[str, str]:
     """Return arguments that run the child with something changed in it."""
-    head = "import sys\nfrom tilldrop.importer import engine, store_connection, worker\n"
+    head = "import sys\nfrom tilldrop.importer import engine, run, store_connection, worker\n"
     return "-c", f"{head}{lines}\nsys.exit(worker.main(sys.argv[1:]))"
 
 
@@ -306,7 +308,7 @@ def test_child_says_that_data_db_is_busy(place: Place) -> None:
 
 def test_what_a_library_prints_does_not_get_into_the_pipe(place: Place) -> None:
     noisy = (
-        "import os\nreal = engine.connect\n"
+        "import os\nrun.SMALL_BYTES = -1\nreal = engine.connect\n"
         "def connect(terms):\n"
         "    print('printed', flush=True)\n"
         "    os.write(1, b'written')\n"

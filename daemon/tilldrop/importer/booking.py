@@ -11,12 +11,10 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from tilldrop.importer.compile_dates import literal
+from tilldrop.importer.stage import Part
 from tilldrop.rows import FAULTS_KEPT, Counts, Fault, Report
 
 if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
-
     from tilldrop.importer.memory import Remember
     from tilldrop.importer.stage import Staged
     from tilldrop.importer.store import Store
@@ -24,8 +22,8 @@ if TYPE_CHECKING:
     from tilldrop.mapping import Feed
     from tilldrop.rows import Job
 
-NOTHING = "false"
-ALL = "true"
+NOTHING = Part((), is_inside=True)
+ALL = Part((), is_inside=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,55 +70,52 @@ def warned(report: Report, warnings: tuple[Fault, ...]) -> Report:
     return replace(report, faults=faults, warning_counts=counts)
 
 
-def record(con: DuckDBPyConnection, job: Job, stores: Stores, report: Report) -> None:
+def record(job: Job, stores: Stores, report: Report) -> None:
     """Commit a report of which nothing is booked. Raises DataBusy."""
     sandbox = stores.sandbox
-    if sandbox is not None and sandbox.report(con, job.delivery, job.run) is None:
-        sandbox.record(con, job, report)
-    stores.live.record(con, job, report)
+    if sandbox is not None and sandbox.report(job.delivery, job.run) is None:
+        sandbox.record(job, report)
+    stores.live.record(job, report)
 
 
-def book(con: DuckDBPyConnection, job: Job, stores: Stores, ready: Ready) -> Report:
+def book(job: Job, stores: Stores, ready: Ready) -> Report:
     """Commit the staged rows and the report, which is returned. Raises DataBusy.
 
-    con: with the staged tables; other tables may be there under these names afterwards.
+    There may be other rows in the staged tables afterwards.
     """
     if stores.sandbox is None:
         return stores.live.book(
-            *(con, job, ready.staged),
+            *(job, ready.staged),
             lambda booked: _concluded(ready.draft, booked, ready.began),
             *(ready.feed, ready.remember),
         )
-    return _book_parts(con, job, stores.live, stores.sandbox, ready)
+    return _book_parts(job, stores.live, stores.sandbox, ready)
 
 
-def _book_parts(
-    con: DuckDBPyConnection, job: Job, live: Store, sandbox: Store, ready: Ready
-) -> Report:
-    tables = ("staged", *(f"staged_{child}" for child in ready.staged.children))
-    for table in tables:
-        _set_aside(con, table)
-    in_sandbox, in_live = _conditions(job, ready.staged)
-    rows = _choose(con, tables, in_sandbox)
+def _book_parts(job: Job, live: Store, sandbox: Store, ready: Ready) -> Report:
+    tables, children = ready.staged.tables, tuple(ready.staged.children)
+    tables.set_aside(children)
+    in_sandbox, in_live = _parts(job, ready.staged)
+    rows = tables.choose(in_sandbox, children)
     draft = replace(ready.draft, sandbox=rows > 0 and in_live != ALL)
 
-    first = sandbox.report(con, job.delivery, job.run)
+    first = sandbox.report(job.delivery, job.run)
     if first is None:
         first = sandbox.book(
-            *(con, job, replace(ready.staged, transactions=rows, refused=0)),
+            *(job, replace(ready.staged, transactions=rows, refused=0)),
             lambda booked: _concluded(draft, booked, ready.began),
             *(_feed_of(ready.feed, rows), ready.remember),
         )
     before = replace(first, counts=draft.counts, child_rows={}) if in_live == ALL else first
-    rows = _choose(con, tables, in_live)
+    rows = tables.choose(in_live, children)
     return live.book(
-        *(con, job, replace(ready.staged, transactions=rows)),
+        *(job, replace(ready.staged, transactions=rows)),
         lambda booked: _concluded(before, booked, ready.began),
         *(_feed_of(ready.feed, rows), ready.remember),
     )
 
 
-def _conditions(job: Job, staged: Staged) -> tuple[str, str]:
+def _parts(job: Job, staged: Staged) -> tuple[Part, Part]:
     """Return which rows go to sandbox.db and which to data.db."""
     if not job.sandbox_path:
         return NOTHING, ALL  # sandbox.db is open for the replay alone
@@ -128,30 +123,13 @@ def _conditions(job: Job, staged: Staged) -> tuple[str, str]:
         return ALL, NOTHING
     if all(column.name != "location_id" for column in staged.columns):
         return ALL, ALL  # what belongs to no location is needed on both sides
-    live = f"location_id IN ({', '.join(map(literal, job.live_locations))})"
-    return f"NOT {live}", live
+    live = tuple(job.live_locations)
+    return Part(live, is_inside=False), Part(live, is_inside=True)
 
 
 def _feed_of(feed: Feed, rows: int) -> Feed:
     """Let a part without rows claim nothing: the file itself did not come empty."""
     return feed if rows else replace(feed, complete="")
-
-
-def _set_aside(con: DuckDBPyConnection, table: str) -> None:
-    """Give a table another name, so that parts of it can take its place."""
-    con.execute(f"CREATE OR REPLACE TEMP TABLE whole_{table} AS FROM {table}")
-    views = con.execute(
-        "SELECT count(*) FROM duckdb_views() WHERE view_name = ? AND NOT internal", [table]
-    ).fetchall()
-    con.execute(f"DROP {'VIEW' if views[0][0] else 'TABLE'} {table}")
-
-
-def _choose(con: DuckDBPyConnection, tables: tuple[str, ...], condition: str) -> int:
-    """Let the tables hold the rows that meet a condition; count those of the first."""
-    for table in tables:
-        con.execute(f"CREATE OR REPLACE TEMP TABLE {table} AS FROM whole_{table} WHERE {condition}")
-    found: list[tuple[int]] = con.execute("SELECT count(*) FROM staged").fetchall()
-    return found[0][0]
 
 
 def _concluded(before: Report, booked: Booked, began: float) -> Report:

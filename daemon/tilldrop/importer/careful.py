@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 from tilldrop.importer import values
 from tilldrop.importer.cells import Unreadable
-from tilldrop.importer.drafts import Drafts, Found
+from tilldrop.importer.drafts import Drafts, Found, Kept, Rows, load_drafts
 from tilldrop.importer.evaluate import Evaluation, Key, fault
 from tilldrop.importer.evaluate_children import Counted, Sections
 from tilldrop.importer.evaluate_masters import MasterEvaluation
+from tilldrop.importer.few import settle_few
 from tilldrop.importer.groups import Groups
 from tilldrop.importer.plan import lay
 from tilldrop.importer.records import QuoteUnclosed
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from duckdb import DuckDBPyConnection
 
+    from tilldrop.importer.drafts import Sink
     from tilldrop.importer.plan import Plan
     from tilldrop.importer.records import Record
     from tilldrop.importer.selected import Columns
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
 
 
 def stage(
-    con: DuckDBPyConnection,
+    con: DuckDBPyConnection | None,
     clean: Clean,
     feed: Feed,
     at: Context,
@@ -44,6 +46,7 @@ def stage(
 ) -> Staged | Fault:
     """Map a clean file into `staged`, `staged_<table>` and `refused`, or refuse it whole.
 
+    con: takes the tables; None: the file is small, and its rows stay in Python.
     extra: columns that are not the file's own. kept: names of columns that nothing maps and that
     are kept as JSON in `extra`. The header was checked (`plan.mapping_faults`).
     Cost: 21 s for a million records of twelve columns.
@@ -51,8 +54,31 @@ def stage(
     plan = lay(clean, feed, at, extra.names if extra else ())
     found = Found()
     found.warn(clean.warnings)
+    if con is None:
+        few: Drafts[Kept] = Drafts(plan, found, lambda _: Kept(), has_extra=bool(kept))
+        unclosed = _read(clean, few, found, extra, kept)
+        return unclosed or settle_few(plan, found, few)
+    folder = at.temp_dir
+    many = Drafts(plan, found, lambda name: Rows(folder / f"{name}.csv"), has_extra=bool(kept))
+    if unclosed := _read(clean, many, found, extra, kept):
+        return unclosed
+    load_drafts(con, many)
+    if not plan.is_grouped:
+        overtake(con, plan, found, "candidates")
+    return settle(con, plan, found, "careful", "candidates", many)
+
+
+def _read(
+    clean: Clean,
+    drafts: Drafts[Sink],
+    found: Found,
+    extra: Columns | None,
+    kept: tuple[str, ...],
+) -> Fault | None:
+    """Read and map all records; return why that cannot be done."""
+    plan = drafts.plan
     try:
-        with values.exactly(), Drafts(plan, found, has_extra=bool(kept)) as drafts:
+        with values.exactly(), drafts:
             records = select(plan, clean, found, extra)
             if plan.table != "transactions":
                 _write_masters(plan, records, drafts, kept)
@@ -64,14 +90,11 @@ def stage(
                 found.formats = _write(plan, records, drafts, found, kept)
     except QuoteUnclosed as unclosed:
         return Fault("quote-unclosed", unclosed.line)
-    drafts.load(con)
-    if not plan.is_grouped:
-        overtake(con, plan, found, "candidates")
-    return settle(con, plan, found, "careful", "candidates", drafts)
+    return None
 
 
 def _write(
-    plan: Plan, records: Iterator[Record], drafts: Drafts, found: Found, kept: tuple[str, ...]
+    plan: Plan, records: Iterator[Record], drafts: Drafts[Sink], found: Found, kept: tuple[str, ...]
 ) -> tuple[str, ...]:
     """Every record is a transaction. Returns the formats of dates that were read."""
     evaluation = Evaluation(plan)
@@ -125,7 +148,7 @@ class _Renamed:
 
 
 def _write_masters(
-    plan: Plan, records: Iterator[Record], drafts: Drafts, kept: tuple[str, ...]
+    plan: Plan, records: Iterator[Record], drafts: Drafts[Sink], kept: tuple[str, ...]
 ) -> None:
     """Every record is a row of a master."""
     evaluation = MasterEvaluation(plan)

@@ -7,38 +7,37 @@ Owns the way of one delivery from ARRIVED to its outcome, and the retries. Promi
 - an import whose report was not recorded (worker or daemon died) is tried again as the same run,
   so that a worker that had committed answers with the report it stored, and counts stay true;
 - bytes that hold card data are dropped once the report is recorded;
-- only crashes count towards HELD. A database that is busy, a disk that is full, and a daemon
-  that ended do not: the worker is a process of its own, so a file that kills it cannot take the
-  daemon along;
+- only crashes count towards HELD. A database that is busy, damaged or out of reach, a disk that
+  is full, and a daemon that ended do not: the worker is a process of its own, so a file that
+  kills it cannot take the daemon along;
 - bytes that could not be put away after their import are put away later.
 Never reads a delivery's bytes and never opens data.db.
 """
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from tilldrop import journal, mapping
 from tilldrop.companions import companion_feed, companions_of
 from tilldrop.delivery import CONTROL_REASONS, Cause, Delivery, State
 from tilldrop.errors import (
-    DataBusy,
-    DataFull,
+    DataDamaged,
+    DataUnavailable,
     NoSuchCustomer,
     NoSuchDelivery,
     SpoolFailed,
     TilldropError,
     WorkerLost,
 )
-from tilldrop.importer import jobs
+from tilldrop.importer.claimed import ClaimedJobs
 from tilldrop.ledger_reading import utcnow
 from tilldrop.rows import Job, Report
 
@@ -48,12 +47,12 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from tilldrop.config import Config
-    from tilldrop.config_customers import Customer
     from tilldrop.ledger import Ledger
     from tilldrop.mapping import Feed
     from tilldrop.spool import Spool
 
 IMPORT_CRASHED = "import-crashed"
+FOR_A_PERSON = (DataDamaged.code, DataUnavailable.code)  # these do not pass by themselves
 COMPANION_MISSING = "companion-missing"
 COMPANION_TRIES = 10  # then the file is held, and goes on when its companion comes
 TRY_AGAIN = (State.HELD, State.ARRIVED, Cause.COMPANION)
@@ -62,13 +61,16 @@ BACK_OFF_MOST_S = 300.0  # a retry is never further away than this
 TROUBLE_S = 1.0
 # While something is due but its file is not in place, nobody may ring when it comes.
 RECHECK_S = 30.0
+# Of a backlog of small files so many share a commit, 0.1 s of one customer's at most.
+BATCH_MOST = 16
+BATCH_BYTES = 32 * 1024
 
 
 class Runs(Protocol):
     """What the importer needs of the supervisor."""
 
     def run(self, job: Job) -> Report:
-        """Import one file. Raises WorkerLost, DataBusy, DataFull."""
+        """Import one file. Raises WorkerLost, DataUnavailable."""
         ...
 
 
@@ -82,6 +84,16 @@ class Bell(Protocol):
     def wait(self, timeout_s: float | None) -> Cause | None:
         """Wait for a ring and take it."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """An import that the worker has reported. awaited_by: feeds whose files wait for this one."""
+
+    delivery: Delivery
+    report: Report
+    took_ms: int
+    awaited_by: tuple[Feed, ...]
 
 
 class Importer:
@@ -105,6 +117,9 @@ class Importer:
         self._stopping = threading.Event()
         self._tries: dict[str, int] = {}
         self._left: dict[str, Delivery] = {}  # reported, but their bytes are not put away yet
+        self._done: list[_Done] = []  # imported, but not recorded yet
+        self._ahead: list[Delivery] = []  # claimed in the commit of the last reports
+        self._jobs = ClaimedJobs(ledger, spool, config_of)
         self.last_import: Delivery | None = None
 
     def run(self) -> None:
@@ -119,9 +134,10 @@ class Importer:
             except Exception:  # noqa: BLE001  a bug must not end the thread that all wait for
                 journal.importer_failed()
                 self._stopping.wait(TROUBLE_S)
+        self._give_back_all(self._ahead)
 
     def _turn(self, cause: Cause) -> Cause:
-        """Import one delivery, or wait if none is ready; return what the next turn is for."""
+        """Import what is next, or wait if nothing is ready; return what the next turn is for."""
         self._put_away_left()
         asked_at = self._now()
         if self._import_next(cause):
@@ -144,101 +160,98 @@ class Importer:
         return min(max(0.0, (due - self._now()).total_seconds()), BACK_OFF_MOST_S)
 
     def _import_next(self, cause: Cause) -> bool:
-        """Import one delivery; False if none is ready."""
-        delivery = self._ledger.claim_next(cause, self._spool.is_arrived)
-        if delivery is None:
-            return False
-        try:
-            self._import(delivery, cause)
-        except Exception as error:  # noqa: BLE001  the edge of a unit of work
-            journal.import_failed(delivery.id, delivery.customer, delivery.name)
-            self._after_crash(delivery, repr(error))
-        return True
+        """Import one delivery, or a few small ones of a customer; False if none is ready.
 
-    def _import(self, delivery: Delivery, cause: Cause) -> None:
+        Their reports are recorded together, and the next are claimed in the same commit: beside
+        busy doors a commit takes longer than a small file's import. A customer's deliveries are
+        imported in their order: where one has to wait, those behind it do so too.
+        """
+        batch, self._ahead = self._ahead or self._claim(cause).result(), []
+        for place, delivery in enumerate(batch):
+            if not self._goes_on(delivery, cause) or self._stopping.is_set():
+                self._give_back_all(batch[place + 1 :])
+                break
+        self._record_all(cause, ahead=not self._stopping.is_set())
+        return bool(batch)
+
+    def _claim(self, cause: Cause) -> Future[list[Delivery]]:
+        return self._ledger.claim(cause, self._spool.is_arrived, BATCH_MOST, BATCH_BYTES)
+
+    def _goes_on(self, delivery: Delivery, cause: Cause) -> bool:
+        """Import a delivery; tell whether those behind it may be imported too."""
+        try:
+            return self._import(delivery, cause)
+        except Exception as error:  # noqa: BLE001  the edge of a unit of work
+            self._failed(delivery, error)
+            return False
+
+    def _failed(self, delivery: Delivery, error: Exception) -> None:
+        journal.import_failed(delivery.id, delivery.customer, delivery.name)
+        self._after_crash(delivery, repr(error))
+
+    def _import(self, delivery: Delivery, cause: Cause) -> bool:
         customer = self._config_of().customers.get(delivery.customer)
         if customer is None:
             self._hold(delivery, NoSuchCustomer.code, delivery.attempts)
-            return
+            return False
         began = time.monotonic()
         belongs_to = companion_feed(customer.feeds, delivery.name)
         feed = None if belongs_to else mapping.match_feed(customer.feeds, delivery.name)
-        job = self._job(delivery, customer, feed)
+        is_known = any(one.delivery.name == delivery.name for one in self._done)
+        if self._done and (is_known or self._jobs.may_be_again(delivery, feed)):
+            self._record_all(cause, ahead=False)
+        job = self._jobs.job(delivery, customer, feed)
         if feed is not None and not job.companion_path and self._awaits_companion(delivery, feed):
-            return
+            return False
         try:
             report = self._run(job, belongs_to)
-        except (DataBusy, DataFull) as wait:
+        except DataUnavailable as wait:
             self._after_wait(delivery, wait)
+            return False
         except WorkerLost as lost:
             self._after_crash(delivery, str(lost))
-        else:
-            self._record(delivery, report, cause, int((time.monotonic() - began) * 1000))
-            if belongs_to is not None and report.outcome == "imported":
-                self._release_for(delivery, customer.feeds)
+            return False
+        is_companion = belongs_to is not None and report.outcome == "imported"
+        awaited_by = customer.feeds if is_companion else ()
+        took_ms = int((time.monotonic() - began) * 1000)
+        self._done.append(_Done(delivery, report, took_ms, awaited_by))
+        return belongs_to is None
 
-    def _job(self, delivery: Delivery, customer: Customer, feed: Feed | None) -> Job:
-        job = jobs.draft(self._config_of(), customer, feed, delivery.name)
-        return replace(
-            job,
-            delivery=delivery.id,
-            run=delivery.run,
-            arrival_seq=delivery.arrival_seq or 0,
-            path=str(self._spool.path_arrived(delivery.id)),
-            same_as=self._same_as(delivery, feed, job.fingerprint),
-            companion_path=self._companion_path(delivery, feed),
-            accepts_controls=bool(delivery.accepted),
-            replay=self._replay(delivery),
-        )
+    def _record_all(self, cause: Cause, *, ahead: bool) -> None:
+        """Record the reports there are. ahead: claim what is next in the same commit."""
+        done, self._done = self._done, []
+        # All of them wait at once, and so share a commit.
+        begun: list[tuple[_Done, Future[Delivery]]] = []
+        for one in done:
+            try:
+                begun.append((one, self._begin_record(one)))
+            except Exception as error:  # noqa: BLE001  the edge of a unit of work
+                self._failed(one.delivery, error)
+        claimed = self._claim(cause) if ahead and done else None
+        for one, first in begun:
+            try:
+                self._record(one, first, cause)
+            except Exception as error:  # noqa: BLE001  the edge of a unit of work
+                self._failed(one.delivery, error)
+        if claimed is not None and claimed.exception() is None:  # else the next turn says it
+            self._ahead = claimed.result()
 
-    def _replay(self, delivery: Delivery) -> dict[str, Any]:
-        """Return `Job.replay`: its first and last job begin and end it in both databases."""
-        if delivery.replay is None:
-            return {}
-        part: dict[str, Any] = json.loads(delivery.replay)
-        sandbox = self._config_of().paths.sandbox
-        if (part["first"] or part["last"]) and sandbox.exists():
-            part["sandbox_path"] = str(sandbox)
-        return part
-
-    def _companion_path(self, delivery: Delivery, feed: Feed | None) -> str:
-        """Return where the latest file is that declares this one's figures; "" if none is kept."""
-        for name in () if feed is None else companions_of(feed, delivery.name):
-            latest = self._ledger.latest_accepted(delivery.customer, name)
-            path = None if latest is None else self._spool.path_of(latest.id)
-            if path is not None:
-                return str(path)
-        return ""
-
-    def _same_as(
-        self, delivery: Delivery, feed: Feed | None, fingerprint: str | None
-    ) -> str | None:
-        """Return the hash that would make this delivery a duplicate.
-
-        Only the feed's latest import counts, and only if nothing else of that feed came in
-        between: a file sent again after a wrong one is imported, whether the wrong one was
-        imported, or is held or refused and may be let in later. A later run was asked for by
-        an operator and is never a duplicate.
-        """
-        if feed is None or delivery.run > 1 or delivery.arrival_seq is None:
-            return None
-        latest = self._ledger.latest_import(delivery.customer, feed.name)
-        if latest is None or latest.name != delivery.name or latest.fingerprint != fingerprint:
-            return None
-        came_between = self._ledger.came_between(latest, delivery, feed.name)
-        return None if came_between else latest.sha256
-
-    def _record(self, delivery: Delivery, report: Report, cause: Cause, took_ms: int) -> None:
-        self._tries.pop(delivery.id, None)
-        if report.masked_path:
+    def _begin_record(self, one: _Done) -> Future[Delivery]:
+        self._tries.pop(one.delivery.id, None)
+        if one.report.masked_path:
             # Ahead of the ledger: a crash in between must not leave the numbers in the spool.
-            self._spool.put_in_place(delivery.id, Path(report.masked_path))
-        recorded = self._insist(lambda: self._ledger.record_report(report))
+            self._spool.put_in_place(one.delivery.id, Path(one.report.masked_path))
+        return self._ledger.record_report(one.report)
+
+    def _record(self, one: _Done, first: Future[Delivery], cause: Cause) -> None:
+        attempts = iter((first,))
+        delivery, report = one.delivery, one.report
+        recorded = self._insist(lambda: next(attempts, None) or self._ledger.record_report(report))
         if recorded is None:
             return  # start-up takes the run up again; the worker has its report
         self.last_import = recorded
         journal.import_finished(
-            report, delivery.customer, delivery.name, cause, delivery.attempts + 1, took_ms
+            report, delivery.customer, delivery.name, cause, delivery.attempts + 1, one.took_ms
         )
         try:
             self._put_away(recorded)
@@ -246,6 +259,8 @@ class Importer:
             self._left[recorded.id] = recorded
             code = error.code if isinstance(error, TilldropError) else SpoolFailed.code
             journal.bytes_not_moved(delivery.id, code, str(error))
+        if one.awaited_by:
+            self._release_for(delivery, one.awaited_by)
 
     def _put_away_left(self) -> None:
         """Try again what could not be put away; a delivery that has moved on is let go."""
@@ -305,11 +320,13 @@ class Importer:
             if feed is not None and companion.name in companions_of(feed, held.name):
                 self._insist(partial(self._ledger.move, held.id, *TRY_AGAIN))
 
-    def _after_wait(self, delivery: Delivery, wait: DataBusy | DataFull) -> None:
+    def _after_wait(self, delivery: Delivery, wait: DataUnavailable) -> None:
         """Try again later, and not count it: it is not the file's fault."""
         times = self._tries.get(delivery.id, 0) + 1
         self._tries[delivery.id] = times
         wait_s = self._back_off_s(times)
+        if wait.code in FOR_A_PERSON:
+            journal.importer_troubled(wait.code, str(wait))  # which a person must mend
         journal.import_put_off(delivery.id, delivery.customer, delivery.name, str(wait), wait_s)
         self._give_back(delivery, Cause.RETRY, wait.code, delivery.attempts, wait_s)
 
@@ -343,6 +360,12 @@ class Importer:
                 not_before=self._now() + timedelta(seconds=wait_s),
             )
         )
+
+    def _give_back_all(self, deliveries: list[Delivery]) -> None:
+        """Give back what was claimed and not begun."""
+        for one in deliveries:
+            again = (one.id, State.IMPORTING, State.ARRIVED, Cause.RETRY)
+            self._insist(partial(self._ledger.move, *again, attempts=one.attempts))
 
     def _hold(self, delivery: Delivery, reason: str, attempts: int) -> None:
         self._tries.pop(delivery.id, None)

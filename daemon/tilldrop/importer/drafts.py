@@ -1,7 +1,9 @@
-"""Rows on their way from Python into DuckDB: temporary CSV files that become tables.
+"""Rows on their way from Python to where they are settled.
 
-Owns `Found`, what a lane notes on its way. Promises that rows cost no memory until DuckDB reads
-them. Never opens a customer's file.
+Into tables of DuckDB they go by way of temporary CSV files; those of a small file stay in Python.
+Owns `Found`, what a lane notes on its way. Promises that rows of a large file cost no memory until
+DuckDB reads them, and that no card number gets into a refused record. Never opens a customer's
+file.
 """
 
 from __future__ import annotations
@@ -10,12 +12,13 @@ import csv
 import heapq
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
+from tilldrop.importer.cards import mask
 from tilldrop.rows import FAULTS_KEPT, TABLES, Column, ColumnKind, Fault
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from duckdb import DuckDBPyConnection
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
     from tilldrop.importer.plan import Plan
 
 BUFFER_BYTES = 8 * 1024**2  # DuckDB's own choice is 32 MB, which a small file pays for as well
-_REFUSED = {
+REFUSED = {
     "line": "BIGINT",
     "code": "VARCHAR",
     "field": "VARCHAR",
@@ -96,11 +99,28 @@ class Rows:
         self.count += 1
 
 
-class Refusals(Rows):
+class Kept:
+    """A few rows that stay as they are."""
+
+    def __init__(self) -> None:
+        self.rows: list[tuple[Any, ...]] = []
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def add(self, row: Sequence[object]) -> None:
+        """Take one row."""
+        self.rows.append(tuple(row))
+
+
+Sink = TypeVar("Sink", Rows, Kept)
+
+
+class Refusals(Generic[Sink]):
     """Refused records: counted, the first faults kept, all of them on their way to `refused`."""
 
-    def __init__(self, path: Path, found: Found) -> None:
-        super().__init__(path)
+    def __init__(self, rows: Sink, found: Found) -> None:
+        self.rows: Sink = rows
         self._found = found
 
     def refuse(self, fault: Fault, text: str, *, own: bool = True) -> None:
@@ -111,79 +131,96 @@ class Refusals(Rows):
         found.faults.append(fault)
         if len(found.faults) > 10 * FAULTS_KEPT:
             found.faults = first(found.faults)
-        self.add((fault.line, fault.code, fault.field, fault.seen, text))
+        self.rows.add((fault.line, fault.code, fault.field, mask(fault.seen), mask(text)))
 
 
-class Drafts:
+class Drafts(Generic[Sink]):
     """Where the careful lane puts rows until the file is read.
 
-    children: of each table that the feed maps, without key; `parent` is the line that the
-    transaction will have in `staged`.
+    make: of a name, where rows go. rows: the transactions. children: of each table that the feed
+    maps, without key; first comes the line that the transaction will have in `staged`.
     """
 
-    def __init__(self, plan: Plan, found: Found, *, has_extra: bool) -> None:
-        folder = plan.at.temp_dir
+    def __init__(
+        self, plan: Plan, found: Found, make: Callable[[str], Sink], *, has_extra: bool
+    ) -> None:
         self.has_extra = has_extra
         self.has_negated = plan.feed.signs == "by-kind"
-        self._plan = plan
-        self._rows = Rows(folder / "rows.csv")
-        self.refusals = Refusals(folder / "refused.csv", found)
-        self.columns = plan.children
-        self._children = {table: Rows(folder / f"{table}.csv") for table in self.columns}
+        self.plan = plan
+        self.rows: Sink = make("rows")
+        self.refusals: Refusals[Sink] = Refusals(make("refused"), found)
+        self.children: dict[str, Sink] = {table: make(table) for table in plan.children}
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for rows in (self._rows, self.refusals, *self._children.values()):
+        self.rows.close()
+        self.refusals.rows.close()
+        for rows in self.children.values():
             rows.close()
 
     def add(self, good: Good, extra: str | None) -> None:
         """Add a transaction."""
         if not (self.has_extra or self.has_negated):
-            self._rows.add(good.row)
+            self.rows.add(good.row)
             return
         self.add_row(good.row, extra, negated=good.negated)
 
     def add_row(self, row: Row, extra: str | None, *, negated: bool = False) -> None:
         """Add a row. negated: its children's signs are to be turned."""
-        more = (extra,) if self.has_extra else ()
-        self._rows.add((*row, *more, negated) if self.has_negated else (*row, *more))
+        more: tuple[object, ...] = (extra,) if self.has_extra else ()
+        if self.has_negated:
+            more = (*more, negated)
+        self.rows.add((*row, *more))
 
     def add_child(self, parent: int, table: str, row: list[Any]) -> None:
         """Add a child: line, number, values."""
-        self._children[table].add((parent, *row))
+        self.children[table].add((parent, *row))
 
-    def load(self, con: DuckDBPyConnection) -> None:
-        """Make `candidates`, `refused` and `drafted_<table>` of what was written."""
-        negated = {"negated": "BOOLEAN"} if self.has_negated else {}
-        types = row_types(self._plan, has_extra=self.has_extra)
-        load(con, "candidates", self._rows, types | negated)
-        load_refused(con, self.refusals)
-        for table, rows in self._children.items():
-            types = {"parent": "BIGINT", "line": "BIGINT", NUMBERS[table]: "BIGINT"}
-            load(con, f"drafted_{table}", rows, types | _types(self.columns[table]))
 
-    def settle(self, con: DuckDBPyConnection) -> dict[str, tuple[Column, ...]]:
-        """Make `staged_<table>` of the children of transactions in `staged`; return the columns."""
-        settled = {}
-        for table, columns in self.columns.items():
-            names = "".join(f", {self._signed(column)} AS {column.name}" for column in columns)
-            turned = " LEFT JOIN candidates AS c ON c.line = d.parent" if self.has_negated else ""
-            con.execute(
-                f"CREATE OR REPLACE TEMP TABLE staged_{table} AS SELECT d.line, s.location_id,"  # noqa: S608
-                f" s.transaction_id, d.{NUMBERS[table]}{names} FROM drafted_{table} AS d"
-                f" JOIN staged AS s ON s.line = d.parent{turned}"
-            )
-            keys = tuple(column for column in TABLES[table] if column.key)
-            settled[table] = (*keys, *columns)
-        return settled
+def load_drafts(con: DuckDBPyConnection, drafts: Drafts[Rows]) -> None:
+    """Make `candidates`, `refused` and `drafted_<table>` of what was written."""
+    negated = {"negated": "BOOLEAN"} if drafts.has_negated else {}
+    types = row_types(drafts.plan, has_extra=drafts.has_extra)
+    load(con, "candidates", drafts.rows, types | negated)
+    load_refused(con, drafts.refusals)
+    for table, rows in drafts.children.items():
+        types = {"parent": "BIGINT", "line": "BIGINT", NUMBERS[table]: "BIGINT"}
+        load(con, f"drafted_{table}", rows, types | types_of(drafts.plan.children[table]))
 
-    def _signed(self, column: Column) -> str:
-        turns = column.kind in {"money", "milli"} and column.name not in _NEVER_TURNED
-        if self.has_negated and turns:
-            return f"CASE WHEN c.negated THEN -d.{column.name} ELSE d.{column.name} END"
-        return f"d.{column.name}"
+
+def settle_children(con: DuckDBPyConnection, drafts: Drafts[Rows]) -> dict[str, tuple[Column, ...]]:
+    """Make `staged_<table>` of the children of transactions in `staged`; return the columns."""
+    settled = {}
+    turned = " LEFT JOIN candidates AS c ON c.line = d.parent" if drafts.has_negated else ""
+    for table, columns in drafts.plan.children.items():
+        names = "".join(
+            f", {_signed(column, turns=drafts.has_negated)} AS {column.name}" for column in columns
+        )
+        con.execute(
+            f"CREATE OR REPLACE TEMP TABLE staged_{table} AS SELECT d.line, s.location_id,"  # noqa: S608
+            f" s.transaction_id, d.{NUMBERS[table]}{names} FROM drafted_{table} AS d"
+            f" JOIN staged AS s ON s.line = d.parent{turned}"
+        )
+        settled[table] = child_columns(table, columns)
+    return settled
+
+
+def child_columns(table: str, columns: tuple[Column, ...]) -> tuple[Column, ...]:
+    """Return the columns of `staged_<table>`. columns: those that the sections map."""
+    return (*(column for column in TABLES[table] if column.key), *columns)
+
+
+def is_turned(column: Column) -> bool:
+    """Tell whether a child's value changes its sign with that of its transaction."""
+    return column.kind in {"money", "milli"} and column.name not in _NEVER_TURNED
+
+
+def _signed(column: Column, *, turns: bool) -> str:
+    if turns and is_turned(column):
+        return f"CASE WHEN c.negated THEN -d.{column.name} ELSE d.{column.name} END"
+    return f"d.{column.name}"
 
 
 def load(con: DuckDBPyConnection, table: str, rows: Rows, types: dict[str, str]) -> None:
@@ -195,13 +232,13 @@ def load(con: DuckDBPyConnection, table: str, rows: Rows, types: dict[str, str])
     _copy(con, table, "*", rows, types)
 
 
-def load_refused(con: DuckDBPyConnection, refusals: Refusals) -> None:
-    """Make `refused` of what a closed `Refusals` wrote."""
-    if not refusals.count:
-        load(con, "refused", refusals, _REFUSED)
+def load_refused(con: DuckDBPyConnection, refusals: Refusals[Rows]) -> None:
+    """Make `refused` of what was refused, its rows being closed."""
+    if not refusals.rows.count:
+        load(con, "refused", refusals.rows, REFUSED)
         return
-    texts = ", ".join(f"coalesce({name}, '') AS {name}" for name in _REFUSED if name != "line")
-    _copy(con, "refused", f"line, {texts}", refusals, _REFUSED)
+    texts = ", ".join(f"coalesce({name}, '') AS {name}" for name in REFUSED if name != "line")
+    _copy(con, "refused", f"line, {texts}", refusals.rows, REFUSED)
 
 
 def _copy(
@@ -221,8 +258,9 @@ def _copy(
 def row_types(plan: Plan, *, has_extra: bool = False) -> dict[str, str]:
     """Return the columns of `staged` with their DuckDB types."""
     extra = {"extra": "VARCHAR"} if has_extra else {}
-    return {"line": "BIGINT"} | _types(plan.columns) | extra
+    return {"line": "BIGINT"} | types_of(plan.columns) | extra
 
 
-def _types(columns: Iterable[Column]) -> dict[str, str]:
+def types_of(columns: Iterable[Column]) -> dict[str, str]:
+    """Return columns with their DuckDB types."""
     return {column.name: _TYPES.get(column.kind, "VARCHAR") for column in columns}

@@ -25,14 +25,21 @@ from tilldrop.importer.compile import (
 )
 from tilldrop.importer.compile_children import children_sql
 from tilldrop.importer.compile_dates import NotInSqlError, literal
-from tilldrop.importer.drafts import BUFFER_BYTES, Found, Refusals, load_refused
+from tilldrop.importer.drafts import (
+    BUFFER_BYTES,
+    Found,
+    Refusals,
+    Rows,
+    child_columns,
+    load_refused,
+)
 from tilldrop.importer.evaluate import Evaluation
 from tilldrop.importer.evaluate_children import Sections
 from tilldrop.importer.plan import lay
 from tilldrop.importer.records import TEXT_KEPT_CHARS, fit, parse_line
 from tilldrop.importer.settle import KEY, overtake, settle
 from tilldrop.mapping import is_plain
-from tilldrop.rows import TABLES, Fault
+from tilldrop.rows import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -84,7 +91,8 @@ def _stage(
         raise NotInSqlError("keys")
     found = Found(read=rows)
     found.warn(clean.warnings)
-    with Refusals(at.temp_dir / "refused.csv", found) as refusals:
+    with Rows(at.temp_dir / "refused.csv") as refused:
+        refusals = Refusals(refused, found)
         if good < rows:
             _refuse(con, clean, plan, refusals)
     load_refused(con, refusals)
@@ -114,7 +122,7 @@ def _stage_children(
     for table, columns in plan.children.items():
         query = children_sql(plan, table, numbered(clean))
         con.execute(f"CREATE OR REPLACE TEMP TABLE staged_{table} AS {query}")
-        staged[table] = (*(column for column in TABLES[table] if column.key), *columns)
+        staged[table] = child_columns(table, columns)
     return staged
 
 
@@ -136,7 +144,9 @@ def _read_csv(plan: Plan, clean: Clean, at: Context) -> str:
     )
 
 
-def _refuse(con: duckdb.DuckDBPyConnection, clean: Clean, plan: Plan, refusals: Refusals) -> None:
+def _refuse(
+    con: duckdb.DuckDBPyConnection, clean: Clean, plan: Plan, refusals: Refusals[Rows]
+) -> None:
     """Let Python say what is wrong with the records that SQL did not find good."""
     rows = numbered(clean)
     faulty = con.execute(f"SELECT line, 0 FROM {rows} WHERE NOT ok").fetchall()  # noqa: S608

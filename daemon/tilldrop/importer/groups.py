@@ -20,7 +20,7 @@ from tilldrop.rows import Fault
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tilldrop.importer.drafts import Drafts, Found
+    from tilldrop.importer.drafts import Drafts, Found, Sink
     from tilldrop.importer.plan import Plan
     from tilldrop.importer.records import Record
     from tilldrop.importer.stage import Clean
@@ -61,7 +61,9 @@ class Groups:
         self._poisoned: dict[Key, int] = {}
         self._faulty: dict[int, Fault] = {}
 
-    def write(self, records: Iterator[Record], drafts: Drafts, clean: Clean, found: Found) -> None:
+    def write(
+        self, records: Iterator[Record], drafts: Drafts[Sink], clean: Clean, found: Found
+    ) -> None:
         """Read the records; write whole transactions and refused records."""
         self._group(records, drafts)
         for key, group in self._groups.items():
@@ -70,7 +72,7 @@ class Groups:
         if self._faulty:
             self._refuse(drafts, clean)
 
-    def _group(self, records: Iterator[Record], drafts: Drafts) -> None:
+    def _group(self, records: Iterator[Record], drafts: Drafts[Sink]) -> None:
         last_key: Key | None = None
         lost_line = 0
         for record in records:
@@ -106,7 +108,7 @@ class Groups:
         self._faulty[record.line] = broken
         return None
 
-    def _take(self, key: Key, record: Record, drafts: Drafts) -> None:
+    def _take(self, key: Key, record: Record, drafts: Drafts[Sink]) -> None:
         """Add a record to its transaction. Raises Unreadable."""
         if record.broken is not None:
             return
@@ -134,7 +136,7 @@ class Groups:
         if group.pending and (not self._waits or (group.values and group.values[4])):
             self._write_children(key, group, drafts)
 
-    def _write_children(self, key: Key, group: _Group, drafts: Drafts) -> None:
+    def _write_children(self, key: Key, group: _Group, drafts: Drafts[Sink]) -> None:
         """Write the children so far. Raises Unreadable."""
         currency = group.values[4] if group.values else None
         terms = self._evaluation.terms(key[0], currency)
@@ -143,7 +145,7 @@ class Groups:
             if self._sections is not None:
                 drafts.add_child(group.line, *self._sections.finish(child, terms))
 
-    def _finish(self, key: Key, group: _Group, drafts: Drafts, found: Found) -> None:
+    def _finish(self, key: Key, group: _Group, drafts: Drafts[Sink], found: Found) -> None:
         try:
             values = group.values or [None] * len(self._evaluation.adds)
             good = self._evaluation.finish(group.line, key, values)
@@ -163,7 +165,7 @@ class Groups:
     def _poison(self, key: Key, line: int) -> None:
         self._poisoned[key] = min(line, self._poisoned.get(key, line))
 
-    def _refuse(self, drafts: Drafts, clean: Clean) -> None:
+    def _refuse(self, drafts: Drafts[Sink], clean: Clean) -> None:
         """Write the faulty records and all others of their transactions, in a second reading."""
         siblings = {
             line: self._poisoned[key]

@@ -51,6 +51,23 @@ def draft(config: Config, customer: Customer, feed: Feed | None, name: str) -> J
     )
 
 
+class Drafts:
+    """Drafts that were made, as long as the configuration is the same: one costs 0.2 ms."""
+
+    def __init__(self) -> None:
+        self._config: Config | None = None
+        self._made: dict[tuple[str, str], Job] = {}
+
+    def of(self, config: Config, customer: Customer, feed: Feed | None) -> Job:
+        """Return the draft for a feed, without a name."""
+        if config is not self._config:
+            self._config, self._made = config, {}
+        key = (customer.name, "" if feed is None else feed.name)
+        if key not in self._made:
+            self._made[key] = draft(config, customer, feed, "")
+        return self._made[key]
+
+
 def fingerprint(customer: Customer, feed: Feed) -> str:
     """Return what tells whether the same bytes would become the same rows in the same place."""
     target = ["sandbox", *customer.live_locations] if customer.is_in_sandbox(feed) else "live"

@@ -21,8 +21,6 @@ from tilldrop.rows import Fault
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from duckdb import DuckDBPyConnection
-
     from tilldrop.importer.stage import Clean, Staged
     from tilldrop.importer.store import Store
     from tilldrop.mapping import Feed
@@ -43,7 +41,6 @@ def kept_columns(feed: Feed, clean: Clean, memory: Memory | None) -> tuple[str, 
 
 
 def notice(
-    con: DuckDBPyConnection,
     store: Store,
     job: Job,
     feed: Feed,
@@ -53,12 +50,12 @@ def notice(
 ) -> tuple[tuple[Fault, ...], Remember]:
     """Compare a file that is about to be booked with what is remembered of its feed.
 
-    con: with the staged tables. Returns warnings, and what to remember.
+    Returns warnings, and what to remember.
     Cost: 2 ms for a small file; 30 ms for a million rows.
     """
-    here = _values(con, staged)
+    here = _values(staged)
     unseen = {
-        kind: tuple(sorted(set(values) - store.seen(con, job.customer, kind)))
+        kind: tuple(sorted(set(values) - store.seen(job.customer, kind)))
         for kind, values in here.items()
         if not set(values) <= _known(kind, memory)
     }
@@ -75,26 +72,23 @@ def notice(
     return tuple(warnings), Remember(layout if is_newest else None, found)
 
 
-def _values(con: DuckDBPyConnection, staged: Staged) -> dict[str, tuple[str, ...]]:
+def _values(staged: Staged) -> dict[str, tuple[str, ...]]:
     """Return the different locations and payment methods; a kind with too many is left out."""
     columns = {column.name for column in staged.columns}
-    queries = []
-    if "location_id" in columns:
-        queries.append("SELECT DISTINCT 'location' AS kind, location_id AS value FROM staged")
-    if "tender" in columns:
-        queries.append("SELECT DISTINCT 'tender', tender FROM staged")
-    if any(column.name == "method" for column in staged.children.get("tenders", ())):
-        queries.append("SELECT DISTINCT 'tender', method FROM staged_tenders")
-    if not queries:
+    tenders = {column.name for column in staged.children.get("tenders", ())}
+    wanted = [("location", "staged", "location_id")] if "location_id" in columns else []
+    wanted += [("tender", "staged", "tender")] if "tender" in columns else []
+    wanted += [("tender", "staged_tenders", "method")] if "method" in tenders else []
+    if not wanted:
         return {}
-    # One query: planning one takes as long as a small file's rows.
-    limited = (f"(FROM ({query}) LIMIT {MAX_VALUES + 1})" for query in queries)
     found: dict[str, set[str]] = {}
-    for kind, value in con.execute(" UNION ALL ".join(limited)).fetchall():
-        if value is not None:
-            found.setdefault(kind, set()).add(mask(value))
+    different = staged.tables.different([one[1:] for one in wanted], MAX_VALUES + 1)
+    for (kind, _, _), values in zip(wanted, different, strict=True):
+        found.setdefault(kind, set()).update(map(mask, values))
     return {
-        kind: tuple(sorted(values)) for kind, values in found.items() if len(values) <= MAX_VALUES
+        kind: tuple(sorted(values))
+        for kind, values in found.items()
+        if 0 < len(values) <= MAX_VALUES
     }
 
 

@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tilldrop.errors import FAULTS
-from tilldrop.importer import booking, careful, diagnosis, engine, fast
+from tilldrop.importer import booking, careful, diagnosis, fast
 from tilldrop.importer.booking import Ready, Stores
 from tilldrop.importer.card_screen import screen, screen_unclaimed
 from tilldrop.importer.cards import mask
 from tilldrop.importer.columns import Columns, ColumnsFailed
 from tilldrop.importer.controls import control_fault
+from tilldrop.importer.engine import drop_all
 from tilldrop.importer.notices import kept_columns, notice
 from tilldrop.importer.parts import Limits
 from tilldrop.importer.plan import mapping_faults
@@ -30,11 +31,16 @@ from tilldrop.mapping import Feed, columns_needed, feed_from_json
 from tilldrop.rows import Counts, Fault, Job, Outcome, Report
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from duckdb import DuckDBPyConnection
 
     from tilldrop.importer.memory import Memory
 
-COUNT_AGAIN = "SELECT count(*), {total}, (SELECT count(*) FROM refused) FROM staged"
+    Engine = Callable[[], DuckDBPyConnection]
+
+# Up to here a file is read in Python in less time than DuckDB takes to plan its queries.
+SMALL_BYTES = 32 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +48,7 @@ class _Run:
     """What all steps of a run need."""
 
     job: Job
-    con: DuckDBPyConnection
+    engine: Engine
     stores: Stores
     feed: Feed
     at: Context
@@ -51,7 +57,7 @@ class _Run:
     def memory(self) -> Memory | None:
         """Return what is remembered of the feed."""
         leading = self.stores.leading(self.job)
-        return leading.memory(self.con, self.job.customer, self.feed.name)
+        return leading.memory(self.job.customer, self.feed.name)
 
     def lookup(self, table: str, value: str) -> dict[str, str]:
         """Return a column of a master table; where rows are in sandbox, both databases count."""
@@ -61,30 +67,30 @@ class _Run:
         found: dict[str, str] = {}
         for store in stores:
             if store is not None:
-                found |= store.lookup(self.con, self.job.customer, table, value, self.job.currency)
+                found |= store.lookup(self.job.customer, table, value, self.job.currency)
         return found
 
 
-def run(job: Job, con: DuckDBPyConnection, stores: Stores, temp_dir: Path) -> Report:
+def run(job: Job, engine: Engine, stores: Stores, temp_dir: Path) -> Report:
     """Import a delivery with these connections and return its report.
 
-    con: locked DuckDB without tables; tables are left in it. temp_dir: empty, private; files
-    are left in it.
+    engine: returns a locked DuckDB without tables; tables are left in it. temp_dir: empty, private;
+    files are left in it.
     Raises DataBusy (temporary); nothing is booked then, nor on any other error.
     """
     began = time.monotonic()
-    if (stored := stores.live.report(con, job.delivery, job.run)) is not None:
+    if (stored := stores.live.report(job.delivery, job.run)) is not None:
         return stored
-    judged = _judge(job, con, stores, temp_dir, began)
+    judged = _judge(job, engine, stores, temp_dir, began)
     if isinstance(judged, Ready):
-        return booking.book(con, job, stores, judged)
+        return booking.book(job, stores, judged)
     report = replace(judged, took_ms=round(1000 * (time.monotonic() - began)))
-    booking.record(con, job, stores, report)
+    booking.record(job, stores, report)
     return report
 
 
 def _judge(
-    job: Job, con: DuckDBPyConnection, stores: Stores, temp_dir: Path, began: float
+    job: Job, engine: Engine, stores: Stores, temp_dir: Path, began: float
 ) -> Ready | Report:
     """Read and map the file. Returns what to book, or the report of why nothing is."""
     draft = Report(job.delivery, job.run, "imported", currency=job.currency)
@@ -112,7 +118,7 @@ def _judge(
     if sha256 == job.same_as:
         return _refused(draft, "duplicate", Fault("same-again"))
     at = Context(*(job.zone, job.currency, job.name, temp_dir, job.max_record_bytes), job.locations)
-    of = _Run(job, con, stores, feed, at, began)
+    of = _Run(job, engine, stores, feed, at, began)
     if isinstance(clean, Fault):
         fault = diagnosis.explain_encoding(clean, path, feed.reading)
         fault = diagnosis.explain_search(fault, path, feed, of.memory())
@@ -160,7 +166,7 @@ def _map(of: _Run, draft: Report, clean: Clean) -> Ready | Report:
     if weighed.outcome != "imported":
         return weighed
     leading = of.stores.leading(of.job)
-    warnings, remember = notice(of.con, leading, of.job, of.feed, clean, staged, memory)
+    warnings, remember = notice(leading, of.job, of.feed, clean, staged, memory)
     warnings = tuple(replace(one, seen=mask(one.seen)) for one in warnings)
     return Ready(booking.warned(weighed, warnings), of.feed, staged, remember, of.began)
 
@@ -169,14 +175,15 @@ def _stage(of: _Run, clean: Clean, kept: tuple[str, ...]) -> Staged | Fault:
     """Map the records in the fast lane; in the careful lane if that one's counts are in doubt."""
     if clean.records == 0:
         return Fault("no-records")
-    if not (kept or of.feed.columns):
-        quick = fast.stage(of.con, clean, of.feed, of.at)
+    con = None if _is_small(of, clean) else of.engine()
+    if con is not None and not (kept or of.feed.columns):
+        quick = fast.stage(con, clean, of.feed, of.at)
         if quick is not None and _adds_up(of, clean, quick):
             return quick
-        engine.drop_all(of.con)
+        drop_all(con)
     try:
         extra = Columns(of.feed, clean, of.lookup) if of.feed.columns else None
-        exact = careful.stage(of.con, clean, of.feed, of.at, extra, kept)
+        exact = careful.stage(con, clean, of.feed, of.at, extra, kept)
     except ColumnsFailed as failed:
         return failed.fault
     if isinstance(exact, Fault) or _adds_up(of, clean, exact):
@@ -184,12 +191,16 @@ def _stage(of: _Run, clean: Clean, kept: tuple[str, ...]) -> Staged | Fault:
     return Fault("counts-disagree")
 
 
+def _is_small(of: _Run, clean: Clean) -> bool:
+    """Tell whether a file's rows may stay in Python. Who was erased is looked for in DuckDB."""
+    has_erased = any(store.has_erased(of.job.customer) for store in of.stores.all())
+    return clean.path.stat().st_size <= SMALL_BYTES and not has_erased
+
+
 def _adds_up(of: _Run, clean: Clean, staged: Staged) -> bool:
     """Tell whether every record counted on the raw bytes was booked, refused or overtaken."""
     has_total = any(column.name == "total_minor" for column in staged.columns)
-    total = "coalesce(sum(total_minor), 0)" if has_total else "0"
-    found: list[tuple[int, ...]] = of.con.execute(COUNT_AGAIN.format(total=total)).fetchall()
-    rows, total_minor, refused = found[0]
+    rows, total_minor, refused = staged.tables.count_again(has_total=has_total)
     good = staged.read - staged.skipped - staged.refused - staged.repeated
     return (
         (rows, total_minor, refused) == (staged.transactions, staged.total_minor, staged.refused)
@@ -236,11 +247,10 @@ def _currency(of: _Run, staged: Staged) -> str | None:
     has_column = any(column.name == "currency" for column in staged.columns)
     if not has_column or not (own or "currency" in of.feed.sources):
         return of.job.currency
-    sql = "SELECT DISTINCT currency FROM staged WHERE currency IS NOT NULL LIMIT 2"
-    found: list[tuple[str]] = of.con.execute(sql).fetchall()
+    [found] = staged.tables.different([("staged", "currency")], 2)
     if not found:
         return of.job.currency
-    return found[0][0] if len(found) == 1 else None
+    return found.pop() if len(found) == 1 else None
 
 
 def _weigh(of: _Run, draft: Report, clean: Clean, staged: Staged) -> Report:

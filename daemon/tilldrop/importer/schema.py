@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 PAGE_BYTES: Final = 8192  # a million rows: as fast as 16384, a little faster than 4096
 BUSY_TIMEOUT_S: Final = 5.0
 STEPS: Final = Migrations("data")
-KNOWN: Final = frozenset({"001", "002", "003"})
+KNOWN: Final = frozenset({"001", "002", "003", "004"})
 
 
 @STEPS(name="001")
@@ -44,6 +44,12 @@ def every_table(db: Database) -> None:
 def erased_shoppers(db: Database) -> None:
     """Remember who was erased."""
     _execute_text(db, "data-003.sql")
+
+
+@STEPS(name="004")
+def orphans_of_parts(db: Database) -> None:
+    """List transactions of which only a part has come."""
+    _execute_text(db, "data-004.sql")
 
 
 def migrate(path: Path) -> None:

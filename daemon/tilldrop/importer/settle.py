@@ -6,17 +6,22 @@ twice in `staged`. Never opens a customer's file.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from tilldrop.importer.drafts import Drafts, Found, first, row_types
+from tilldrop.importer.drafts import Found, Rows, first, row_types, settle_children
 from tilldrop.importer.stage import Staged
+from tilldrop.importer.tables import DuckTables
 from tilldrop.importer.values import shorten
 from tilldrop.rows import FAULTS_KEPT, Column, Fault
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from duckdb import DuckDBPyConnection
 
+    from tilldrop.importer.drafts import Drafts
     from tilldrop.importer.plan import Plan
+    from tilldrop.importer.stage import Tables
 
 # A view is planned anew for each of its five uses, 1 ms each: up to so many records take less
 # to be copied once.
@@ -25,13 +30,24 @@ KEY = "location_id, transaction_id"
 _EXTRA = Column("extra", "text")
 
 
+class Sums(NamedTuple):
+    """The figures of what is staged; those whose columns are not there are 0 or None."""
+
+    transactions: int
+    refunds: int
+    total_minor: int
+    refund_minor: int
+    sold_from: str | None
+    sold_to: str | None
+
+
 def settle(
     con: DuckDBPyConnection,
     plan: Plan,
     found: Found,
     lane: Literal["fast", "careful"],
     candidates: str,
-    drafts: Drafts | None = None,
+    drafts: Drafts[Rows] | None = None,
 ) -> Staged:
     """Make `staged` of the candidates that no later one overtakes, and add up.
 
@@ -42,11 +58,25 @@ def settle(
     has_extra = drafts is not None and drafts.has_extra
     names = ", ".join(row_types(plan, has_extra=has_extra))
     _make_staged(con, found, f"SELECT {names} FROM {candidates}")  # noqa: S608  our own names
-    children = {} if drafts is None else drafts.settle(con)
-    sums = con.execute(_sums_sql(plan)).fetchall()
-    transactions, refunds, total_minor, refund_minor, sold_from, sold_to = sums[0]
+    children = {} if drafts is None else settle_children(con, drafts)
+    sums = Sums(*con.execute(_sums_sql(plan)).fetchall()[0])
+    return concluded(plan, found, lane, sums, children, DuckTables(con), has_extra=has_extra)
+
+
+def concluded(
+    plan: Plan,
+    found: Found,
+    lane: Literal["fast", "careful"],
+    sums: Sums,
+    children: dict[str, tuple[Column, ...]],
+    tables: Tables,
+    *,
+    has_extra: bool,
+) -> Staged:
+    """Put together what a lane found."""
     faults = first(found.faults)
     return Staged(
+        tables=tables,
         table=plan.table,
         columns=(*plan.columns, _EXTRA) if has_extra else plan.columns,
         children=children,
@@ -55,12 +85,12 @@ def settle(
         refused=found.refused,
         faulty=found.faulty,
         repeated=found.repeated,
-        transactions=transactions,
-        refunds=refunds,
-        total_minor=int(total_minor),
-        refund_minor=int(refund_minor),
-        sold_from=sold_from,
-        sold_to=sold_to,
+        transactions=sums.transactions,
+        refunds=sums.refunds,
+        total_minor=int(sums.total_minor),
+        refund_minor=int(sums.refund_minor),
+        sold_from=sums.sold_from,
+        sold_to=sums.sold_to,
         faults=(*faults, *first(found.warnings)[: FAULTS_KEPT - len(faults)]),
         fault_count=found.refused,
         warning_counts=dict(sorted(found.warning_counts.items())),
@@ -80,7 +110,7 @@ def _make_staged(con: DuckDBPyConnection, found: Found, rows: str) -> None:
 
 
 def _sums_sql(plan: Plan) -> str:
-    """Return the query for the figures; those whose columns are not there are 0 or NULL."""
+    """Return the query for `Sums`."""
     names = {column.name for column in plan.columns} if plan.table == "transactions" else set()
     refunds = "kind = 'refund'" if "kind" in names else "false"
     total = "total_minor" if "total_minor" in names else "0"
@@ -116,8 +146,17 @@ def overtake(con: DuckDBPyConnection, plan: Plan, found: Found, keys: str) -> No
         f"SELECT line, {shown}, count(*) OVER () FROM overtaken ORDER BY line LIMIT ?",  # noqa: S608
         [FAULTS_KEPT],
     ).fetchall()
-    name = plan.bounds[shown].name
-    for line, text, repeated in seen:
-        found.warn((Fault("key-repeated", line, name, shorten(text), warning=True),))
+    tell_overtaken(plan, found, [one[:2] for one in seen], seen[0][2] if seen else 0)
+
+
+def tell_overtaken(
+    plan: Plan, found: Found, seen: Sequence[tuple[int, str]], repeated: int
+) -> None:
+    """Warn of records that a later one replaces. seen: line and key of the first of them."""
+    name = plan.bounds[plan.key[-1]].name
+    found.warn(
+        Fault("key-repeated", line, name, shorten(text), warning=True) for line, text in seen
+    )
+    if repeated:
         found.repeated = repeated
         found.warning_counts["key-repeated"] = repeated

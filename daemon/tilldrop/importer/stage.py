@@ -1,17 +1,19 @@
 """The values that pass between the importer's steps: reading, mapping, storing.
 
-Owns `Context`, `Clean` and `Staged`. Promises that all are plain and frozen. Never opens a
-file or a database.
+Owns `Context`, `Clean` and `Staged`. Promises that all are plain and frozen, but for the tables
+that hold the rows. Never opens a file or a database.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
+    from tilldrop.importer.arrow import Rows, Stream
     from tilldrop.mapping import Reading
     from tilldrop.rows import Column, Fault
 
@@ -77,8 +79,41 @@ class Clean:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """Rows by where they were: at one of these locations if `is_inside`, else at none of them."""
+
+    locations: tuple[str, ...]
+    is_inside: bool
+
+
+class Tables(Protocol):
+    """The rows that a lane left: tables `staged`, `refused` and `staged_<table>`."""
+
+    def bound(self, table: str, columns: Sequence[str], limit: int | None = None) -> Rows | Stream:
+        """Return columns of a table, to be bound to a statement."""
+
+    def last_numbers(self, child: str) -> Rows | Stream:
+        """Return each staged transaction's key and the number of its last row in a child table."""
+
+    def count(self, table: str) -> int:
+        """Return how many rows a table has."""
+
+    def count_again(self, *, has_total: bool) -> tuple[int, int, int]:
+        """Return rows staged, the sum of their totals, and records refused."""
+
+    def different(self, wanted: Sequence[tuple[str, str]], limit: int) -> list[set[str]]:
+        """Return for each (table, column) the values there, at most so many."""
+
+    def set_aside(self, children: Sequence[str]) -> None:
+        """Keep the tables, so that parts of them can take their places."""
+
+    def choose(self, part: Part, children: Sequence[str]) -> int:
+        """Let the tables hold a part of what was set aside; count the rows staged."""
+
+
+@dataclass(frozen=True, slots=True)
 class Staged:
-    """What a lane found in a file; the rows are in the connection's `staged` and `refused`.
+    """What a lane found in a file. tables: where the rows are.
 
     table: what `staged` holds rows of. columns: of `staged`, in the order of `rows.TABLES`; last
     may come `extra` (JSON text).
@@ -93,6 +128,7 @@ class Staged:
     formats: of the dates' formats those that read at least one record, where a feed has several.
     """
 
+    tables: Tables = field(compare=False, repr=False)
     table: str
     columns: tuple[Column, ...]
     children: dict[str, tuple[Column, ...]]

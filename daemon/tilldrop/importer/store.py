@@ -12,7 +12,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from tilldrop.importer.cards import SUSPICIOUS, mask
 from tilldrop.importer.compile_dates import literal
 from tilldrop.importer.erased import Erased
 from tilldrop.importer.memory import Memory
@@ -24,11 +23,11 @@ from tilldrop.importer.store_sql import (
     bound_key,
     cut_children,
     keys,
-    last_children,
     upsert_child_rows,
     upsert_rows,
 )
 from tilldrop.importer.store_standing import REUSED_AFTER_DAYS, Booked, Standing, look
+from tilldrop.importer.tables import DuckTables
 from tilldrop.mapping import targets
 from tilldrop.rows import Report, minor_digits
 
@@ -36,14 +35,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from duckdb import DuckDBPyConnection
-
     from tilldrop.importer.memory import Remember
     from tilldrop.importer.stage import Staged
     from tilldrop.mapping import Feed
     from tilldrop.rows import Job
 
-MASKED_AT_ONCE = 500  # records of up to a megabyte each
 DATES_COMPARED = 1_000  # rows of a file whose ids are looked at for having been used before
 
 CONFIRM = (
@@ -58,18 +54,18 @@ COUNT_REUSED = (
     "UPDATE transactions SET arrival_seq = arrival_seq WHERE customer = {customer} AND {key}"
     " AND arrival_seq = {seq} AND abs(julianday(business_date) - julianday(?)) > {days}"
 )
-STAGED_DATES = "SELECT location_id, transaction_id, business_date FROM staged LIMIT {limit}"
+REUSED_BY = ("location_id", "transaction_id", "business_date")
 FIND_REPORT = "SELECT report FROM deliveries WHERE delivery = {delivery} AND run = {run}"
 ADD_REPORT = (
     "INSERT INTO deliveries"
     " (delivery, run, customer, arrival_seq, name, feed, outcome, report, at, set_id)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, {set_id})"
 )
-FORGET_REFUSED = "DELETE FROM rejected_rows WHERE delivery = ?"
-REFUSED = "SELECT ?::VARCHAR, ?::VARCHAR, ?::BIGINT, line, code, field, seen, record FROM refused"
+FORGET_REFUSED = "DELETE FROM rejected_rows WHERE delivery = {delivery}"
+REFUSED = ("line", "code", "field", "seen", "record")
 ADD_REFUSED = (
     "INSERT INTO rejected_rows (customer, delivery, run, line, code, field, seen, record)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+    " VALUES ({customer}, {delivery}, {run}, ?, ?, ?, ?, ?)"
 )
 FIND_MEMORY = "SELECT memory FROM feed_layouts WHERE customer = {customer} AND feed = {feed}"
 SET_MEMORY = (
@@ -85,7 +81,7 @@ LOOK_UP = "SELECT {key}, {shown} FROM {table} WHERE customer = {customer}"
 
 
 class Store:
-    """One open data.db. `con`, where asked for, only carries values to and from it as Arrow."""
+    """One open data.db."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -96,16 +92,14 @@ class Store:
         """Tell whether this is still the file under that name (a restored backup is another)."""
         return self.connection.is_at(path)
 
-    def report(self, con: DuckDBPyConnection, delivery: str, run: int) -> Report | None:
+    def report(self, delivery: str, run: int) -> Report | None:
         """Return the report of a run that was committed, else None. Raises DataBusy."""
         with busy_told():
             sql = FIND_REPORT.format(delivery=literal(delivery), run=run)
-            found = self.connection.rows(con, sql)
+            found = self.connection.rows(sql)
         return Report.from_json(found[0][0]) if found else None
 
-    def lookup(
-        self, con: DuckDBPyConnection, customer: str, table: str, value: str, currency: str
-    ) -> dict[str, str]:
+    def lookup(self, customer: str, table: str, value: str, currency: str) -> dict[str, str]:
         """Return a column of a master table by its key, as texts; "" where it is empty.
 
         value: as targets are written. Amounts are decimals of the currency. Rows that are gone
@@ -125,64 +119,70 @@ class Store:
             customer=literal(customer),
         )
         with busy_told():
-            return dict(self.connection.rows(con, sql))
+            return dict(self.connection.rows(sql))
 
-    def memory(self, con: DuckDBPyConnection, customer: str, feed: str) -> Memory | None:
+    def memory(self, customer: str, feed: str) -> Memory | None:
         """Return what is remembered of a feed's files, None before the first. Raises DataBusy."""
         with busy_told():
             sql = FIND_MEMORY.format(customer=literal(customer), feed=literal(feed))
-            found = self.connection.rows(con, sql)
+            found = self.connection.rows(sql)
         return Memory.from_json(found[0][0]) if found else None
 
-    def seen(self, con: DuckDBPyConnection, customer: str, kind: str) -> set[str]:
+    def seen(self, customer: str, kind: str) -> set[str]:
         """Return the values of a kind that the customer has ever sent. Raises DataBusy."""
         with busy_told():
             sql = FIND_SEEN.format(customer=literal(customer), kind=literal(kind))
-            return {value for (value,) in self.connection.rows(con, sql)}
+            return {value for (value,) in self.connection.rows(sql)}
 
-    def record(self, con: DuckDBPyConnection, job: Job, report: Report) -> None:
+    def has_erased(self, customer: str) -> bool:
+        """Tell whether a shopper of the customer was erased on request. Raises DataBusy."""
+        if customer not in self._erased:
+            with busy_told():
+                self._erased[customer] = Erased.of(self.connection, customer)
+        return bool(self._erased[customer].hashes)
+
+    def record(self, job: Job, report: Report) -> None:
         """Commit a report of which nothing is booked. Raises DataBusy."""
         with self.connection.transaction():
-            self._begin_replay(con, job)
-            self._finish_replay(con, job)
-            self._add_report(con, job, report, None)
+            self._begin_replay(job)
+            self._finish_replay(job)
+            self._add_report(job, report, None)
 
     def book(
         self,
-        con: DuckDBPyConnection,
         job: Job,
         staged: Staged,
         conclude: Callable[[Booked], Report],
         feed: Feed,
         remember: Remember | None = None,
     ) -> Report:
-        """Commit what `con` has in `staged` and `refused`, and the report that `conclude` makes.
+        """Commit what is staged and refused, and the report that `conclude` makes.
 
         staged: no key twice. Raises DataBusy (temporary); on that and any other error nothing
         is booked and the connection must be closed.
         Cost: 1.9 s for a million new rows, 4 s where all exist already; 6 ms for a thousand.
         """
-        if staged.refused:
-            _mask_refused(con)
-        staged, left_out = self._without_erased(con, job, staged)
+        staged, left_out = self._without_erased(job, staged)
         with self.connection.transaction():
-            self._begin_replay(con, job)
-            standing = look(self.connection, con, job, feed, staged)
+            self._begin_replay(job)
+            standing = look(self.connection, job, feed, staged)
             if is_careful(job, feed, standing):
-                booked = merge(self.connection, con, job, feed, staged, standing)
+                booked = merge(self.connection, job, feed, staged, standing)
             else:
-                booked = self._append(con, job, staged, standing)
-            removed = booked.removed + self._finish_replay(con, job)
+                booked = self._append(job, staged, standing)
+            removed = booked.removed + self._finish_replay(job)
             if job.run > 1:
-                self.connection.write(con, FORGET_REFUSED, "SELECT ?::VARCHAR", (job.delivery,))
+                sql = FORGET_REFUSED.format(delivery=literal(job.delivery))
+                self.connection.execute(sql)
             if staged.refused:
-                of_run = (job.customer, job.delivery, job.run)
-                self.connection.write(con, ADD_REFUSED, REFUSED, of_run)
+                of_run = {"customer": literal(job.customer), "delivery": literal(job.delivery)}
+                sql = ADD_REFUSED.format(**of_run, run=job.run)
+                self.connection.write(sql, staged.tables.bound("refused", REFUSED))
             if remember is not None:
-                self._remember(con, job, feed, remember)
+                self._remember(job, feed, remember)
             superseded = booked.superseded + left_out
             report = conclude(replace(booked, removed=removed, superseded=superseded))
-            self._add_report(con, job, report, standing.set_id)
+            self._add_report(job, report, standing.set_id)
         return report
 
     def rest(self) -> bool:
@@ -193,33 +193,28 @@ class Store:
         """Close; the last connection to a data.db also empties its WAL."""
         self.connection.close()
 
-    def _without_erased(
-        self, con: DuckDBPyConnection, job: Job, staged: Staged
-    ) -> tuple[Staged, int]:
+    def _without_erased(self, job: Job, staged: Staged) -> tuple[Staged, int]:
         """Leave out who was erased on request; tell how many rows that were."""
-        if job.customer not in self._erased:
-            with busy_told():
-                self._erased[job.customer] = Erased.of(self.connection, con, job.customer)
+        if not self.has_erased(job.customer):
+            return staged, 0
+        assert isinstance(staged.tables, DuckTables)  # noqa: S101  `run` sees to it
         columns = frozenset(column.name for column in staged.columns)
-        left_out = self._erased[job.customer].leave_out(con, staged.table, columns)
+        erased = self._erased[job.customer]
+        left_out = erased.leave_out(staged.tables.con, staged.table, columns)
         return replace(staged, transactions=staged.transactions - left_out), left_out
 
-    def _begin_replay(self, con: DuckDBPyConnection, job: Job) -> None:
+    def _begin_replay(self, job: Job) -> None:
         if job.replay.get("first"):
-            begin(self._scope(con, job), job.replay["seqs"])
+            begin(self._scope(job), job.replay["seqs"])
 
-    def _finish_replay(self, con: DuckDBPyConnection, job: Job) -> int:
-        return finish(self._scope(con, job)) if job.replay.get("last") else 0
+    def _finish_replay(self, job: Job) -> int:
+        return finish(self._scope(job)) if job.replay.get("last") else 0
 
-    def _scope(self, con: DuckDBPyConnection, job: Job) -> Scope:
-        return Scope.of(
-            *(self.connection, con, job.customer),
-            *("transactions", job.delivery, job.arrival_seq),
-        )
+    def _scope(self, job: Job) -> Scope:
+        of_job = (job.delivery, job.arrival_seq)
+        return Scope.of(self.connection, job.customer, "transactions", *of_job)
 
-    def _append(
-        self, con: DuckDBPyConnection, job: Job, staged: Staged, standing: Standing
-    ) -> Booked:
+    def _append(self, job: Job, staged: Staged, standing: Standing) -> Booked:
         """Insert new rows and change those that differ, where no newer delivery wrote them.
 
         A row that is there with equal values keeps its `delivery` and `line`, but takes this
@@ -235,20 +230,20 @@ class Store:
             "key": bound_key(staged.table),
         }
         key = keys(staged.table)
-        staged_keys = f"SELECT {', '.join(key)} FROM staged"  # noqa: S608  our column names
+        bound = staged.tables.bound
         existing = newer = reused = 0
         if standing.has_rows:
-            existing = self.connection.write(con, CONFIRM.format(**names), staged_keys)
+            existing = self.connection.write(CONFIRM.format(**names), bound("staged", key))
         if standing.has_rows and standing.has_newer:
-            newer = self.connection.write(con, COUNT_NEWER.format(**names), staged_keys)
+            newer = self.connection.write(COUNT_NEWER.format(**names), bound("staged", key))
         if existing and "business_date" in standing.columns:
             sql = COUNT_REUSED.format(**names, days=REUSED_AFTER_DAYS)
-            reused = self.connection.write(con, sql, STAGED_DATES.format(limit=DATES_COMPARED))
+            reused = self.connection.write(sql, bound("staged", REUSED_BY, DATES_COMPARED))
         columns = (*key, *standing.columns)
-        bound = f"SELECT {', '.join(columns)}, line FROM staged"  # noqa: S608  our column names
-        touched = self.connection.write(con, upsert_rows(staged.table, columns, job), bound)
+        sql = upsert_rows(staged.table, columns, job)
+        touched = self.connection.write(sql, bound("staged", (*columns, "line")))
         child_rows = {
-            child: self._append_children(con, job, staged, child, cut=existing > 0)
+            child: self._append_children(job, staged, child, cut=existing > 0)
             for child in standing.children
         }
         inserted = staged.transactions - existing - newer
@@ -257,55 +252,29 @@ class Store:
             *(inserted, updated, existing - updated, newer), reused=reused, child_rows=child_rows
         )
 
-    def _append_children(
-        self, con: DuckDBPyConnection, job: Job, staged: Staged, child: str, *, cut: bool
-    ) -> int:
+    def _append_children(self, job: Job, staged: Staged, child: str, *, cut: bool) -> int:
         """Replace the child rows of the transactions just booked; returns how many were staged."""
         if cut:
-            self.connection.write(con, cut_children(child, job), last_children(child))
+            last = staged.tables.last_numbers(child)
+            self.connection.write(cut_children(child, job), last)
         columns = tuple(column.name for column in staged.children[child])
-        bound = f"SELECT {', '.join(columns)}, line FROM staged_{child}"  # noqa: S608  our names
-        self.connection.write(con, upsert_child_rows(child, columns, job), bound)
-        count: tuple[int, ...] = con.sql(f"SELECT count(*) FROM staged_{child}").fetchall()[0]  # noqa: S608
-        return count[0]
+        rows = staged.tables.bound(f"staged_{child}", (*columns, "line"))
+        self.connection.write(upsert_child_rows(child, columns, job), rows)
+        return staged.tables.count(f"staged_{child}")
 
-    def _remember(self, con: DuckDBPyConnection, job: Job, feed: Feed, remember: Remember) -> None:
+    def _remember(self, job: Job, feed: Feed, remember: Remember) -> None:
         if (layout := remember.layout) is not None:
             of_feed = (job.customer, feed.name, job.arrival_seq, job.delivery, layout.to_json())
-            self.connection.write(con, SET_MEMORY, "SELECT ?, ?, ?, ?, ?", of_feed)
+            self.connection.add(SET_MEMORY, of_feed)
         for kind, found in remember.values.items():
-            values = (job.customer, kind, list(found), job.arrival_seq, job.delivery)
-            bound = "SELECT ?, ?, unnest(?::VARCHAR[]), ?, ?"
-            self.connection.write(con, ADD_SEEN, bound, values)
+            of_delivery = (job.arrival_seq, job.delivery)
+            rows = ((job.customer, kind, value, *of_delivery) for value in found)
+            self.connection.add(ADD_SEEN, *rows)
 
-    def _add_report(
-        self, con: DuckDBPyConnection, job: Job, report: Report, set_id: int | None
-    ) -> None:
+    def _add_report(self, job: Job, report: Report, set_id: int | None) -> None:
         values = (
             *(job.delivery, job.run, job.customer, job.arrival_seq, job.name, report.feed),
             *(report.outcome, report.to_json(), datetime.now(UTC).isoformat("T", "milliseconds")),
         )
         sql = ADD_REPORT.format(set_id="NULL" if set_id is None else set_id)
-        self.connection.write(con, sql, f"SELECT {', '.join('?' * len(values))}", values)
-
-
-def _mask_refused(con: DuckDBPyConnection) -> None:
-    """Mask card numbers in `refused`; only records with enough digits in a row are looked at."""
-    last = -1
-    while found := con.execute(
-        "SELECT rowid, seen, record FROM refused WHERE rowid > ?"
-        " AND regexp_matches(concat_ws(chr(10), seen, record), ?) ORDER BY rowid LIMIT ?",
-        [last, SUSPICIOUS, MASKED_AT_ONCE],
-    ).fetchall():
-        masked = [
-            [at for at, _, _ in found],
-            [seen and mask(seen) for _, seen, _ in found],
-            [record and mask(record) for _, _, record in found],
-        ]
-        con.execute(
-            "UPDATE refused SET seen = m.seen, record = m.record FROM (SELECT"
-            " unnest(?::BIGINT[]) AS at, unnest(?::VARCHAR[]) AS seen,"
-            " unnest(?::VARCHAR[]) AS record) AS m WHERE refused.rowid = m.at",
-            masked,
-        )
-        last = found[-1][0]
+        self.connection.add(sql, values)

@@ -1,8 +1,8 @@
 """The worker's connection to data.db, by ADBC: the one SQLite of this process.
 
-Owns its settings and how values cross between DuckDB and SQLite: as Arrow, no row becomes a
-Python object. Promises: what happens in `transaction` is committed together or not at all. Never
-imports sqlite3: two copies of SQLite in one process lose each other's locks.
+Owns its settings. Values cross to and from SQLite as Arrow. Promises: what happens in
+`transaction` is committed together or not at all. Never imports sqlite3: two copies of SQLite in
+one process lose each other's locks.
 """
 
 from __future__ import annotations
@@ -17,18 +17,24 @@ from adbc_driver_manager import Error as AdbcError
 from adbc_driver_sqlite import dbapi
 
 from tilldrop.errors import DataBusy, DataFull
+from tilldrop.importer import arrow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
-
-    from duckdb import DuckDBPyConnection
 
 BUSY_TIMEOUT_MS = 5_000  # as long as another program may hold the lock before a job is put off
 CACHE_KIB = 128 * 1024  # a million rows are 130 MB of pages; 16 MB: twice as slow if shuffled
 FULL = "database or disk is full"  # SQLITE_FULL; ADBC tells no codes
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 NO_ROOM_TEXTS = (FULL, *map(os.strerror, NO_ROOM))
+DAMAGED_TEXTS = ("disk image is malformed", "file is not a database")  # CORRUPT, NOTADB
+FAILING_TEXTS = (  # IOERR, READONLY, CANTOPEN; the last are ADBC's words for CANTOPEN
+    "disk I/O error",
+    "attempt to write a readonly database",
+    "unable to open database file",
+    "failed to open 'file:",
+)
 ROOM_LEAST_BYTES = 64 * 1024  # two pages and a WAL index: with less even opening it fails
 WAL_KEPT_BYTES = 8 * 1024**2  # what SQLite's own automatic checkpoint would let it grow to
 SETTINGS = (
@@ -42,7 +48,7 @@ SETTINGS = (
 
 
 class Connection:
-    """One open data.db. `con`, where asked for, only carries values to and from it as Arrow."""
+    """One open data.db."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -67,25 +73,24 @@ class Connection:
         """Run a statement that has nothing to bind. Cost: 5 us and its work."""
         self._cursor.execute(sql)
 
-    def change(self, con: DuckDBPyConnection, sql: str) -> int:
+    def change(self, sql: str) -> int:
         """Run a statement that has nothing to bind; count the rows changed."""
         self._cursor.execute(sql)
-        return int(self.rows(con, "SELECT changes()")[0][0])
+        return int(self.rows("SELECT changes()")[0][0])
 
-    def rows(self, con: DuckDBPyConnection, sql: str) -> list[tuple[Any, ...]]:
-        """Run a query that has nothing to bind. Cost: 1 ms and its work."""
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """Run a query that has nothing to bind. Cost: 30 us and its work."""
         self._cursor.execute(sql)
-        return con.from_arrow(self._cursor.fetch_arrow()).fetchall()
+        return arrow.read(self._cursor.fetch_arrow())
 
-    def write(
-        self, con: DuckDBPyConnection, sql: str, bound: str, values: Sequence[object] = ()
-    ) -> int:
-        """Run a statement once for each row of the DuckDB query `bound`; count the rows touched.
+    def write(self, sql: str, bound: arrow.Rows | arrow.Stream) -> int:
+        """Run a statement once for each bound row; count the rows touched."""
+        self._cursor.executemany(sql, bound)
+        return int(self._cursor.rowcount)
 
-        The rows stream over as Arrow: none becomes a Python object.
-        """
-        self._cursor.executemany(sql, con.sql(bound, params=list(values)))
-        return self._cursor.rowcount
+    def add(self, sql: str, *rows: Sequence[object]) -> int:
+        """Run a statement once for each of a few rows; count the rows touched."""
+        return self.write(sql, arrow.of_rows(rows)) if rows else 0
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -145,6 +150,16 @@ def is_full(error: BaseException, folders: tuple[Path, ...]) -> bool:
     if any(text in str(error) for text in NO_ROOM_TEXTS):
         return True
     return "I/O error" in str(error) and any(map(_is_without_room, folders))
+
+
+def is_damaged(error: BaseException) -> bool:
+    """Tell whether SQLite says that a database is malformed. ADBC tells no codes."""
+    return isinstance(error, AdbcError) and any(text in str(error) for text in DAMAGED_TEXTS)
+
+
+def is_failing(error: BaseException) -> bool:
+    """Tell whether SQLite cannot get at a database: it is the disk's fault, not the file's."""
+    return isinstance(error, AdbcError) and any(text in str(error) for text in FAILING_TEXTS)
 
 
 def _is_without_room(folder: Path) -> bool:

@@ -150,8 +150,7 @@ def set_ids(scope: Scope) -> list[int]:
 def all_tables(scope: Scope) -> list[Scope]:
     """Return the same scope for every table that has keys of its own."""
     return [
-        Scope(scope.data, scope.con, scope.customer, table, scope.delivery, scope.seq)
-        for table in PARENTS
+        Scope(scope.data, scope.customer, table, scope.delivery, scope.seq) for table in PARENTS
     ]
 
 

@@ -27,8 +27,6 @@ from tilldrop.importer.store_sql import (
 from tilldrop.importer.store_standing import REUSED_AFTER_DAYS, Booked, Standing
 
 if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
-
     from tilldrop.importer.stage import Staged
     from tilldrop.importer.store_connection import Connection
     from tilldrop.mapping import Feed
@@ -102,7 +100,6 @@ def is_careful(job: Job, feed: Feed, standing: Standing) -> bool:
 
 def merge(
     data: Connection,
-    con: DuckDBPyConnection,
     job: Job,
     feed: Feed,
     staged: Staged,
@@ -110,7 +107,7 @@ def merge(
 ) -> Booked:
     """Book the staged rows, within the transaction of `data`."""
     merging = _Merge(
-        Scope.of(data, con, job.customer, staged.table, job.delivery, job.arrival_seq),
+        Scope.of(data, job.customer, staged.table, job.delivery, job.arrival_seq),
         job,
         feed,
         staged,

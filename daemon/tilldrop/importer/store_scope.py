@@ -21,8 +21,6 @@ from tilldrop.importer.compile_dates import literal
 from tilldrop.importer.store_sql import keys
 
 if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
-
     from tilldrop.importer.stage import Staged
     from tilldrop.importer.store_connection import Connection
     from tilldrop.importer.store_standing import Standing
@@ -35,7 +33,6 @@ class Scope:
     """Whose rows, of which table, for which delivery. customer, delivery: as literals."""
 
     data: Connection
-    con: DuckDBPyConnection
     customer: str
     table: str
     delivery: str
@@ -45,14 +42,13 @@ class Scope:
     def of(
         cls,
         data: Connection,
-        con: DuckDBPyConnection,
         customer: str,
         table: str,
         delivery: str,
         seq: int,
     ) -> Scope:
         """Make one of plain texts."""
-        return cls(data, con, literal(customer), table, literal(delivery), seq)
+        return cls(data, literal(customer), table, literal(delivery), seq)
 
     @property
     def key(self) -> str:
@@ -76,11 +72,11 @@ class Scope:
 
     def change(self, sql: str, **more: object) -> int:
         """Run a statement; count the rows changed."""
-        return self.data.change(self.con, self.fill(sql, **more))
+        return self.data.change(self.fill(sql, **more))
 
     def rows(self, sql: str, **more: object) -> list[tuple[Any, ...]]:
         """Run a query."""
-        return self.data.rows(self.con, self.fill(sql, **more))
+        return self.data.rows(self.fill(sql, **more))
 
     def number(self, sql: str, **more: object) -> int:
         """Run a query for one number."""
@@ -104,7 +100,7 @@ def load(scope: Scope, staged: Staged, standing: Standing) -> None:
         " ignored NOT NULL DEFAULT 0, moved_from, PRIMARY KEY ({key})) WITHOUT ROWID",
         columns=", ".join(columns),
     )
-    _copy(scope, "incoming", "staged", columns)
+    _copy(scope, "incoming", staged, "staged", columns)
     for child in standing.children:
         columns = tuple(column.name for column in staged.children[child])
         scope.execute(
@@ -114,7 +110,7 @@ def load(scope: Scope, staged: Staged, standing: Standing) -> None:
             columns=", ".join(columns),
             child_key=", ".join(keys(child)),
         )
-        _copy(scope, f"incoming_{child}", f"staged_{child}", columns)
+        _copy(scope, f"incoming_{child}", staged, f"staged_{child}", columns)
 
 
 def unload(scope: Scope, standing: Standing) -> None:
@@ -123,8 +119,8 @@ def unload(scope: Scope, standing: Standing) -> None:
         scope.execute("DROP TABLE temp.{name}", name=name)
 
 
-def _copy(scope: Scope, to: str, source: str, columns: tuple[str, ...]) -> None:
-    named = ", ".join((*columns, "line"))
-    marks = ", ".join("?" * (len(columns) + 1))
-    insert = f"INSERT INTO temp.{to} ({named}) VALUES ({marks})"  # noqa: S608  our names
-    scope.data.write(scope.con, insert, f"SELECT {named} FROM {source}")  # noqa: S608  our names
+def _copy(scope: Scope, to: str, staged: Staged, source: str, columns: tuple[str, ...]) -> None:
+    named = (*columns, "line")
+    marks = ", ".join("?" * len(named))
+    insert = f"INSERT INTO temp.{to} ({', '.join(named)}) VALUES ({marks})"  # noqa: S608  our names
+    scope.data.write(insert, staged.tables.bound(source, named))

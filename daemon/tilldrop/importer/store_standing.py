@@ -13,8 +13,6 @@ from tilldrop.importer.compile_dates import literal
 from tilldrop.importer.store_sql import keys
 
 if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
-
     from tilldrop.importer.stage import Staged
     from tilldrop.importer.store_connection import Connection
     from tilldrop.mapping import Feed
@@ -108,9 +106,7 @@ def columns_of(staged: Staged, feed: Feed) -> tuple[str, ...]:
     return tuple(column.name for column in staged.columns if column.name not in drop)
 
 
-def look(
-    data: Connection, con: DuckDBPyConnection, job: Job, feed: Feed, staged: Staged
-) -> Standing:
+def look(data: Connection, job: Job, feed: Feed, staged: Staged) -> Standing:
     """Say where a delivery stands; enters its set of columns and its customer's terms if new."""
     children = tuple(staged.children)
     columns = tuple(name for name in columns_of(staged, feed) if name not in keys(staged.table))
@@ -125,7 +121,7 @@ def look(
         "currency": literal(job.currency),
         "zone": literal(job.zone),
     }
-    found = data.rows(con, ASK.format(**names))[0]
+    found = data.rows(ASK.format(**names))[0]
     has_rows, has_newer, has_claims, is_replaying, other_sets, knows_terms, was_booked, set_id = (
         found
     )
@@ -133,7 +129,7 @@ def look(
         data.execute(SET_TERMS.format(**names))
     if set_id is None:
         data.execute(ADD_SET.format(**names))
-        set_id = data.rows(con, "SELECT last_insert_rowid()")[0][0]
+        set_id = data.rows("SELECT last_insert_rowid()")[0][0]
     shares = job.shares_transactions if staged.table == "transactions" else bool(other_sets)
     return Standing(
         *(columns, children, set_id, bool(has_rows), bool(has_newer), bool(has_claims)),

@@ -22,12 +22,10 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 import tilldrop
 from tilldrop import journal
-from tilldrop.errors import DataBusy, DataFull, WorkerLost
+from tilldrop.errors import DataBusy, DataDamaged, DataFull, DataUnavailable, WorkerLost
 from tilldrop.rows import Report
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from tilldrop.config import ImporterSettings
     from tilldrop.rows import Job
 
@@ -39,21 +37,28 @@ BACK_OFF_MOST_S = 10.0
 CAUSE_MOST_CHARS = 200
 SAID_MOST_CHARS = 2000  # of one line on the worker's stderr
 READ_BYTES = 1 << 16
+WAITS: dict[type[DataUnavailable], str] = {
+    DataBusy: "another program keeps data.db locked",
+    DataFull: "there is no room for what is to be booked",
+    DataDamaged: "data.db or sandbox.db is damaged; restore it from a backup",
+    DataUnavailable: "data.db or sandbox.db cannot be read or written; look at its disk and rights",
+}
 EXIT_LOCKED = 75  # the worker's; its module is not imported here, for it brings DuckDB along
 
 
 class Supervisor:
-    """The worker and the one thread that starts it and talks to it.
+    """The worker, the one thread that starts it, and whoever talks to it, in turns.
 
     The kernel kills the worker when the *thread* that started it ends (PR_SET_PDEATHSIG), so
-    all is done in one thread that lives from start() to stop(); callers wait for it. That also
-    makes callers take turns.
+    it is started in one that lives from start() to stop(). Callers talk to it themselves: beside
+    busy doors each change of thread costs a wait for the interpreter.
     """
 
     def __init__(self, lock_path: Path, settings: ImporterSettings) -> None:
         self._lock_path = lock_path
         self._settings = settings
         self._thread = ThreadPoolExecutor(1, "importer-supervisor")
+        self._turn = threading.Lock()  # who holds it may talk to the worker
         self._stopping = threading.Event()
         self._child: _Child | None = None
         self._losses = 0  # in a row
@@ -67,72 +72,71 @@ class Supervisor:
 
     def start(self) -> None:
         """Start the worker and wait until it is warm. Raises WorkerLost if it does not come up."""
-        self._thread.submit(self._ready_child).result()
+        self._ready_child()
 
     def run(self, job: Job) -> Report:
         """Import one file; blocks until it is done.
 
-        Raises DataBusy, DataFull, WorkerLost (its text says why).
+        Raises DataUnavailable, WorkerLost (its text says why).
         Cost: 1 ms beside the work itself.
         """
-        report: Report = self._in_thread(self._run, job)
-        return report
+        answer = self._answered(job.to_json(), job.delivery, "report")
+        return Report.from_json(json.dumps(answer))
 
     def task(self, what: dict[str, Any]) -> dict[str, Any]:
         """Have the worker do something else, and wait for it.
 
         what: {"task": NAME, ...}, as `worker` knows it; returns what is "done".
-        Raises DataBusy, DataFull, WorkerLost.
+        Raises DataUnavailable, WorkerLost.
         """
-        done: dict[str, Any] = self._in_thread(self._task, what)
-        return done
+        return dict(self._answered(json.dumps(what), str(what.get("delivery")), "done"))
 
     def stop(self) -> None:
         """End the worker: it may finish the job in hand for STOP_WITHIN_S. Idempotent."""
         self._stopping.set()
         try:
-            # In the thread, before that ends: its end would kill the worker.
-            self._thread.submit(self._end_child).result()
+            with self._turn:  # who talks to it has noticed
+                # In the thread, before that ends: its end would kill the worker.
+                self._thread.submit(self._end_child).result()
         except RuntimeError:
             return  # stopped already
         self._thread.shutdown(wait=True)
 
-    def _in_thread(self, work: Callable[[Any], Any], what: object) -> Any:
-        try:
-            return self._thread.submit(work, what).result()
-        except RuntimeError as error:  # the executor, after stop()
-            raise WorkerLost("the importer is stopping") from error
-
-    # All below runs in the thread.
-
-    def _run(self, job: Job) -> Report:
-        answer = self._answered(job.to_json(), job.delivery, "report")
-        return Report.from_json(json.dumps(answer))
-
-    def _task(self, what: dict[str, Any]) -> dict[str, Any]:
-        return dict(self._answered(json.dumps(what), str(what.get("delivery")), "done"))
-
     def _answered(self, line: str, delivery: str, wanted: str) -> Any:
         """Ask the worker one line and return what it answers under the wanted key."""
-        child = self._ready_child()
-        try:
-            answer = child.ask(line, self._settings, self._stopping)
-        except WorkerLost as lost:
-            self._lose(child, str(lost))
-            raise
-        self._losses = 0
+        with self._turn:
+            if self._stopping.is_set():
+                raise WorkerLost("the importer is stopping")
+            child = self._ready_child()
+            try:
+                answer = child.ask(line, self._settings, self._stopping)
+            except WorkerLost as lost:
+                self._lose(child, str(lost))
+                raise
+            self._losses = 0
         if wanted in answer:
             return answer[wanted]
-        if answer.get("error") == DataBusy.code:
-            raise DataBusy("another program keeps data.db locked")
-        if answer.get("error") == DataFull.code:
-            raise DataFull("there is no room for what is to be booked")
+        for wait, why in WAITS.items():
+            if answer.get("error") == wait.code:
+                raise wait(why)
         trace = str(answer.get("crash"))
         journal.worker_failed(child.pid, delivery, trace)
         raise WorkerLost(f"the import failed: {trace.strip().splitlines()[-1][:CAUSE_MOST_CHARS]}")
 
     def _ready_child(self) -> _Child:
         """Return a living, warm worker."""
+        child = self._child
+        if child is not None and child.process.poll() is None:
+            return child
+        try:
+            return self._thread.submit(self._start_child).result()
+        except RuntimeError as error:  # the executor, after stop()
+            raise WorkerLost("the importer is stopping") from error
+
+    # What is below runs in the thread, but for `_lose`.
+
+    def _start_child(self) -> _Child:
+        """Start a worker if there is none, and wait until it is warm."""
         if self._child is not None:
             if self._child.process.poll() is None:
                 return self._child
@@ -153,7 +157,8 @@ class Supervisor:
 
     def _lose(self, child: _Child, why: str) -> None:
         """Clear a worker away; another is started at once, then ever later."""
-        self._child = None
+        if self._child is child:
+            self._child = None
         child.kill()
         if self._stopping.is_set():
             return
@@ -167,7 +172,7 @@ class Supervisor:
     def _replace_child(self) -> None:
         """Have the next worker warm before the next job comes."""
         with suppress(WorkerLost):  # said, and tried again later
-            self._ready_child()
+            self._start_child()
 
     def _end_child(self) -> None:
         child, self._child = self._child, None

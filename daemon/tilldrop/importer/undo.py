@@ -19,8 +19,6 @@ from tilldrop.importer.store_scope import Scope
 from tilldrop.rows import CHILDREN
 
 if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
-
     from tilldrop.importer.store import Store
 
 # What became of a row that the delivery stated.
@@ -102,7 +100,6 @@ class Undone:
 
 def undo(
     store: Store,
-    con: DuckDBPyConnection,
     customer: str,
     delivery: str,
     arrival_seq: int,
@@ -111,11 +108,11 @@ def undo(
 ) -> Undone:
     """Take a delivery back. Raises DataBusy (temporary); nothing is changed then.
 
-    con: only carries values. elsewhere: `known` of another database in which it had rows too;
+    elsewhere: `known` of another database in which it had rows too;
     None: this one's report does not tell how many rows there were.
     Cost: reads all rows of the customer once.
     """
-    scope = Scope.of(store.connection, con, customer, "transactions", delivery, arrival_seq)
+    scope = Scope.of(store.connection, customer, "transactions", delivery, arrival_seq)
     restored = removed = known = 0
     kept: list[str] = []
     with store.connection.transaction():

@@ -5,10 +5,10 @@ parent (a death signal and the end of stdin), a bug in one job leaves the next u
 imports sqlite3 (see `store`), never touches the ledger.
 
 The pipe: a JSON `Job` a line on stdin; on stdout first {"ready": pid}, then for each job one of
-{"report": {...}}, {"error": "data-busy" or "data-full"}, {"crash": traceback}. A line that names
-a task is no job: {"task": "undo", "data_path", "customer", "delivery", "arrival_seq", "elsewhere"}
-is answered by {"done": {...}}, the fields of `undo.Undone`, or as a job is. The end of stdin ends
-the child.
+{"report": {...}}, {"error": "data-busy", "data-full" or "data-damaged"}, {"crash": traceback}. A
+line that names a task is no job: {"task": "undo", "data_path", "customer", "delivery",
+"arrival_seq", "elsewhere"} is answered by {"done": {...}}, the fields of `undo.Undone`, or as a job
+is. The end of stdin ends the child.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import signal
 import sys
 import time
 import traceback
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -32,14 +32,14 @@ import duckdb
 from adbc_driver_manager import Error as AdbcError
 from adbc_driver_sqlite import dbapi
 
-from tilldrop.errors import DataBusy, DataFull
+from tilldrop.errors import DataDamaged, DataFull, DataUnavailable
 from tilldrop.importer import engine
 from tilldrop.importer.booking import Stores
 from tilldrop.importer.cards import mask
-from tilldrop.importer.erasing import erase_shopper, forget_customer
+from tilldrop.importer.erasing import erase_shopper, forget_customer, rewrite
 from tilldrop.importer.run import run
 from tilldrop.importer.store import Store
-from tilldrop.importer.store_connection import is_full
+from tilldrop.importer.store_connection import is_damaged, is_failing, is_full
 from tilldrop.importer.undo import undo
 from tilldrop.rows import Job, Report
 
@@ -48,6 +48,7 @@ EXIT_ORPHANED = 76
 LOCK_WAIT_S = 5.0  # a killed worker lets go of its lock when its last write is through
 LOCK_RETRY_S = 0.05
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
+OOM_SCORE = 500  # counts as half of the memory there is: proc(5)
 
 
 def run_job(job: Job) -> Report:
@@ -64,6 +65,7 @@ class Worker:
     def __init__(self) -> None:
         self._terms: engine.Terms | None = None
         self._con: duckdb.DuckDBPyConnection | None = None
+        self._has_tables = False
         self._store: Store | None = None
         self._sandbox: Store | None = None
         self._folder: Path | None = None
@@ -72,17 +74,21 @@ class Worker:
         """Import a delivery and return the committed report; rest() must follow.
 
         If this run of the delivery is in data.db already, its report is returned.
-        Raises DataBusy, DataFull (temporary). Any other error is a bug or a broken disk. After an
-        error nothing is booked, and the next job gets new connections.
+        Raises DataUnavailable and its kinds (temporary). Any other error is a bug. After
+        an error nothing is booked, and the next job gets new connections.
         """
         try:
-            con, stores = self._open(job)
+            stores = self._open(job)
             self._folder = _empty_folder(job)
-            return run(job, con, stores, self._folder)
+            return run(job, lambda: self._engine(job), stores, self._folder)
         except BaseException as error:
             self.close()
             if is_full(error, (Path(job.data_path).parent, Path(job.temp_dir))):
                 raise DataFull(str(error)) from error
+            if is_damaged(error):
+                raise DataDamaged(str(error)) from error
+            if is_failing(error):
+                raise DataUnavailable(str(error)) from error
             raise
 
     def rest(self) -> None:
@@ -90,8 +96,9 @@ class Worker:
         if self._folder is not None:
             shutil.rmtree(self._folder)
             self._folder = None
-        if self._con is not None:
+        if self._con is not None and self._has_tables:
             engine.drop_all(self._con)
+            self._has_tables = False
         stores = (self._store, self._sandbox)
         rested = [store.rest() for store in stores if store is not None]
         if any(rested):
@@ -112,15 +119,24 @@ class Worker:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
 
-    def _open(self, job: Job) -> tuple[duckdb.DuckDBPyConnection, Stores]:
-        terms = engine.Terms.of(job)
+    def _open(self, job: Job) -> Stores:
         data_path = Path(job.data_path)
-        if self._terms != terms or self._store is None or not self._store.is_at(data_path):
+        if self._store is not None and not self._store.is_at(data_path):
             self.close()
-        if self._con is None or self._store is None:
-            self._con, self._terms = engine.connect(terms), terms
+        if self._store is None:
             self._store = Store(data_path)
-        return self._con, Stores(self._store, self._open_sandbox(job))
+        return Stores(self._store, self._open_sandbox(job))
+
+    def _engine(self, job: Job) -> duckdb.DuckDBPyConnection:
+        """Return the DuckDB that files are read with; small ones do without."""
+        terms = engine.Terms.of(job)
+        if self._con is not None and self._terms != terms:
+            self._con.close()
+            self._con = None
+        if self._con is None:
+            self._con, self._terms = engine.connect(terms), terms
+        self._has_tables = True
+        return self._con
 
     def _open_sandbox(self, job: Job) -> Store | None:
         # A replay begins and ends in both databases, also with a job whose rows are all live.
@@ -139,19 +155,21 @@ class Worker:
 def do_task(task: dict[str, Any]) -> dict[str, Any]:
     """Do what is asked beside jobs, with connections of its own.
 
-    task: as the pipe has it. Returns what is answered as done. Raises DataBusy, DataFull.
+    task: as the pipe has it. Returns what is answered as done. Raises DataUnavailable.
     """
-    with duckdb.connect() as con, closing(Store(Path(task["data_path"]))) as store:
+    with closing(Store(Path(task["data_path"]))) as store:
         customer = task["customer"]
         match task["task"]:
             case "undo":
                 named = (customer, task["delivery"], task["arrival_seq"])
-                done = asdict(undo(store, con, *named, elsewhere=task["elsewhere"]))
+                done = asdict(undo(store, *named, elsewhere=task["elsewhere"]))
             case "customer-forget":
-                done = {"rows": forget_customer(store, con, customer)}
+                done = {"rows": forget_customer(store, customer)}
+                done["rewritten"] = rewrite(store.connection)
             case "shopper-erase":
                 named = (customer, task["shopper"], task["texts"])
-                done = {"erased": erase_shopper(store, con, *named)}
+                done = {"erased": erase_shopper(store, *named)}
+                done["rewritten"] = rewrite(store.connection)
             case unknown:
                 raise ValueError(unknown)
         store.rest()
@@ -174,6 +192,7 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if not _tie_to_parent():
         return EXIT_ORPHANED
+    _go_first()
     with Path(arguments[0]).open("ab") as lock:
         if not _take_lock(lock):
             return EXIT_LOCKED
@@ -202,6 +221,12 @@ def _tie_to_parent() -> bool:
     poll = select.poll()
     poll.register(0, 0)
     return not any(event & select.POLLHUP for _, event in poll.poll(0))
+
+
+def _go_first() -> None:
+    """Be what the kernel ends when memory runs out, and not the daemon with its sessions."""
+    with suppress(OSError):  # a container may forbid it
+        Path("/proc/self/oom_score_adj").write_text(str(OOM_SCORE), encoding="ascii")
 
 
 def _take_lock(lock: BinaryIO) -> bool:
@@ -247,7 +272,7 @@ def _answer(worker: Worker, line: bytes) -> str:
             worker.close()  # its stores remember who was erased
             return json.dumps({"done": done})
         report = worker.run(Job(**plain))
-    except (DataBusy, DataFull) as wait:
+    except DataUnavailable as wait:
         return json.dumps({"error": wait.code})
     except Exception:  # noqa: BLE001  the edge of a unit of work; the parent logs it
         # A library's message may quote the file.
