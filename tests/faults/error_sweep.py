@@ -17,7 +17,7 @@ from tests.daemon import wait_for
 from tests.faults.bed import BED_TOML, Bed
 from tests.faults.course import START, Course
 from tests.faults.tracer import UNLOCK
-from tests.faults.ways import GONE, WAYS, StillBusyError, wait_over
+from tests.faults.ways import GONE, STUCK, WAYS, StillBusyError, wait_over
 from tilldrop.errors import NotRunning, TilldropError
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class ErrorSweep(Course):
             found += self._go_on(bed)
             found += bed.check()
             found += about_answers(bed, bed.sent[before:], hits)
-        except (*GONE, TilldropError, StillBusyError, AssertionError) as problem:
+        except (*GONE, TilldropError, *STUCK) as problem:
             found.append(repr(problem))
         self.blame(f"{error} in {way} at {place}", found)
 

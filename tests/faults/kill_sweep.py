@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from tests.daemon import is_alive, wait_for
 from tests.faults.bed import BED_TOML, Bed
 from tests.faults.course import START, Course, age
-from tests.faults.ways import GONE, WAYS, StillBusyError, wait_over
+from tests.faults.ways import GONE, STUCK, WAYS, wait_over
 from tilldrop.errors import TilldropError
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class KillSweep(Course):
             if not bed.is_up():
                 found += self._start_again(bed)
             found += bed.check()
-        except (*GONE, TilldropError, StillBusyError, AssertionError) as problem:
+        except (*GONE, TilldropError, *STUCK) as problem:
             found.append(repr(problem))
         self.blame(f"killed in {way} at {place}", found)
 

@@ -12,6 +12,7 @@ import io
 import shutil
 import socket
 import struct
+import subprocess
 import time
 from typing import TYPE_CHECKING
 
@@ -53,6 +54,10 @@ SHOPPERS = "Card,Name,Mail\nC-1,Ada,ada@example.net\nC-2,Bob,bob@example.net\n"
 
 class StillBusyError(Exception):
     """What was sent is not imported yet."""
+
+
+# In these ways a wait for the daemon ends.
+STUCK = (StillBusyError, AssertionError, subprocess.TimeoutExpired)
 
 
 def wait_over(bed: Bed) -> None:
