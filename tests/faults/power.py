@@ -11,7 +11,7 @@ import random
 import shutil
 import time
 from collections import Counter
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,7 @@ from tests.faults.power_recording import BACKUP, Recording, configured, record
 from tests.faults.promises import Sent, complaints
 from tests.faults.warm import Warm
 from tilldrop import audit
-from tilldrop.errors import NotRunning, TilldropError
+from tilldrop.errors import DatabaseDamaged, NotRunning, TilldropError
 from tilldrop.sqlite import sqlite3
 
 if TYPE_CHECKING:
@@ -148,9 +148,9 @@ def after_a_start(daemon: Daemon, sent: list[Sent]) -> Iterator[str]:
         daemon.wait_until_up()
         wait_for("the daemon to be idle", lambda: _is_idle(daemon), IDLE_S)
         yield from complaints(daemon, sent)
-        broken_at = audit.verify(daemon.paths.audit).broken_at
-        if broken_at is not None:
-            yield f"the audit log's chain is broken at {broken_at}"
+        verdict = wait_for("the audit log to be begun", lambda: _audited(daemon), IDLE_S)
+        if verdict.broken_at is not None:
+            yield f"the audit log's chain is broken at {verdict.broken_at}"
     except (AssertionError, TilldropError, sqlite3.Error, OSError) as problem:
         yield f"{type(problem).__name__}: {problem}"
     finally:
@@ -165,6 +165,13 @@ def _answers(daemon: Daemon) -> bool:
         return bool(daemon.status())
     except NotRunning:
         return False
+
+
+def _audited(daemon: Daemon) -> audit.Verdict | None:
+    """Verify the audit log, once it is there: it is written a moment after what it tells of."""
+    with suppress(DatabaseDamaged):  # no file, or no table in it yet
+        return audit.verify(daemon.paths.audit)
+    return None
 
 
 def _is_idle(daemon: Daemon) -> bool:

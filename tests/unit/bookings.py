@@ -8,6 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from tilldrop.importer.drafts import REFUSED
 from tilldrop.importer.few import FewTables, Table
 from tilldrop.importer.schema import migrate
 from tilldrop.importer.stage import Staged
@@ -133,7 +134,7 @@ class Till:
         )
 
     def book(self, sent: Sent, run: int = 1, replay: Row | None = None, refused: int = 0) -> Booked:
-        staged = replace(self.stage(sent), refused=refused)
+        staged = self.stage(sent, refused)
         found: list[Booked] = []
 
         def conclude(booked: Booked) -> Report:
@@ -146,12 +147,14 @@ class Till:
         self.store.book(job, staged, conclude, sent.kind.feed())
         return found[0]
 
-    def stage(self, sent: Sent) -> Staged:
+    def stage(self, sent: Sent, refused: int = 0) -> Staged:
         kind = sent.kind
         named = {*kind.keys, *kind.columns}
         columns = tuple(c for c in (*TABLES[kind.table], EXTRA) if c.name in named)
         tables = FewTables({}) if self.con is None else DuckTables(self.con)
         _fill(tables, "staged", columns, list(enumerate(sent.rows, start=2)))
+        beyond = len(sent.rows) + 2
+        _put(tables, "refused", REFUSED, [(beyond + n, "id-empty", *"abc") for n in range(refused)])
         children = {}
         for child, names in kind.children.items():
             of_child = {"location_id", "transaction_id", NUMBERS[child], *names}
@@ -169,7 +172,7 @@ class Till:
             children=children,
             read=len(sent.rows),
             skipped=0,
-            refused=0,
+            refused=refused,
             faulty=0,
             repeated=0,
             transactions=len(sent.rows),
@@ -220,8 +223,17 @@ def _fill(
 ) -> None:
     types = {"line": "BIGINT"} | {c.name: SQL_TYPES.get(c.kind, "VARCHAR") for c in columns}
     values = [(line, *(row.get(column.name) for column in columns)) for line, row in rows]
+    _put(tables, name, types, values)
+
+
+def _put(
+    tables: FewTables | DuckTables,
+    name: str,
+    types: dict[str, str],
+    values: Sequence[tuple[Any, ...]],
+) -> None:
     if isinstance(tables, FewTables):
-        tables.tables[name] = Table(types, values)
+        tables.tables[name] = Table(types, list(values))
         return
     made = ", ".join(f"{column} {kind}" for column, kind in types.items())
     tables.con.execute(f"CREATE OR REPLACE TEMP TABLE {name} ({made})")
