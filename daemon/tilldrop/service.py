@@ -13,6 +13,7 @@ Never touches a delivery itself.
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import resource
 import signal
@@ -188,6 +189,7 @@ class Service:
             down.callback(self._ledger.close)
             await self._start(down)
             self._say_started()
+            gc.freeze()  # all of it lives as long as we do; to walk it stops the loop for 30 ms
             self._turns.begin()
             await self._stop.wait()
             notify("STOPPING=1")
