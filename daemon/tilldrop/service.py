@@ -65,7 +65,7 @@ PASSWORD_THREADS = 2
 SHARE_THREADS = 32  # made as needed: a share that hangs keeps one, and may not keep the others
 GIVE_BACK_WITHIN_S = 5.0  # one commit
 # While the loop is busy, a thread that comes back from the disk waits so long for the interpreter,
-# several times in every upload; Python's own 5 ms made small files wait 25.
+# several times in every upload. Python's own is 5 ms.
 SWITCH_S = 0.001
 STOP_REST_S = 30  # what else a stop may take beyond its grace: sessions, threads, the worker
 SHORT_IMPORT_S = 2.0  # most imports end within it, so they get it whatever uploads took

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-FAIR_BYTES = 256 * 1024  # some 1.5 ms of the loop by SFTP, less by FTP
-# Between two such portions, while others are at it: about 40 MB/s are left to the bulk upload.
+FAIR_BYTES = 256 * 1024  # a millisecond or two of the loop by SFTP, less by FTP
+# Between two such portions, while others are at it: less than 50 MB/s are left to the bulk upload.
 PAUSE_S = 0.005
 RECENT_S = 0.05  # longer than a small upload waits for the disk between two of its requests
 
