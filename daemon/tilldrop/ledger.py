@@ -72,6 +72,7 @@ class Ledger(LedgerReader):
         self._served: dict[str, int] = {}  # customer -> tick of its last claim
         self._said: list[Callable[[], None]] = []  # journal lines owed after the commit
         self._changes: queue.SimpleQueue[_Change | None] = queue.SimpleQueue()
+        self._aside: _Change | None = None  # taken, and to be applied by itself
         self._connection = self._open_writer()
         self._thread = threading.Thread(target=self._write, name="ledger")
         self._thread.start()
@@ -254,7 +255,8 @@ class Ledger(LedgerReader):
 
     def _write(self) -> None:
         """Take what waits, commit it together, until close()."""
-        while (first := self._changes.get()) is not None:
+        while (first := self._aside or self._changes.get()) is not None:
+            self._aside = None
             if first.is_alone:
                 self._do_alone(first)
                 continue
@@ -274,8 +276,10 @@ class Ledger(LedgerReader):
             )
         except queue.Empty:
             return None
-        if change is None or change.is_alone:
-            self._changes.put(change)  # for the loop outside
+        if change is None:
+            self._changes.put(None)  # the end, for the loop outside
+        elif change.is_alone:
+            self._aside = change  # its turn is next: behind the end nobody would answer it
             return None
         return change
 

@@ -106,12 +106,3 @@ def cut_children(child: str, job: Job) -> str:
         f"DELETE FROM {child} WHERE customer = {literal(job.customer)}"  # noqa: S608
         f" AND location_id = ? AND transaction_id = ? AND {number(child)} > ?"
     )
-
-
-def last_children(child: str) -> str:
-    """Return the DuckDB query for what `cut_children` binds."""
-    return (
-        "SELECT s.location_id, s.transaction_id,"  # noqa: S608  our names
-        f" coalesce(max(c.{number(child)}), 0) FROM staged AS s LEFT JOIN staged_{child} AS c"
-        " USING (location_id, transaction_id) GROUP BY s.location_id, s.transaction_id"
-    )
