@@ -254,9 +254,12 @@ class Daemon:
 
         wait_for("the daemon to be idle", idle, within_s)
 
-    def rows(self, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
-        """Ask data.db, reading only."""
-        connection = sqlite3.connect(f"{self.paths.data.as_uri()}?mode=ro", uri=True, timeout=10)
+    def rows(
+        self, sql: str, *parameters: object, database: Path | None = None
+    ) -> list[tuple[Any, ...]]:
+        """Ask data.db, or another database, reading only."""
+        uri = f"{(database or self.paths.data).as_uri()}?mode=ro"
+        connection = sqlite3.connect(uri, uri=True, timeout=10)
         try:
             return connection.execute(sql, parameters).fetchall()
         finally:

@@ -24,6 +24,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ),
     (
         "journal",
+        "journal_lines",
         "toml_table",
         "formats",
         "expression",
@@ -34,7 +35,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "presets",
     ),
     ("sql_expression",),
-    ("sources", "mapping", "mapping_toml_reading", "mapping_toml_sources"),
+    ("sources", "mapping", "mapping_columns", "mapping_toml_reading", "mapping_toml_sources"),
     ("mapping_toml_sections", "mapping_toml"),
     ("config_guard", "config_limits", "proxy_protocol", "sd_notify", "listening", "mapping_words"),
     (
@@ -51,7 +52,11 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "ledger_schema",
         "ledger_reading",
         "ledger_claiming",
+        "ledger_locks",
+        "ledger_replays",
+        "ledger_writing",
         "ledger",
+        "public_keys",
         "customers",
         "hostkeys",
         "receipt_words",
@@ -67,13 +72,14 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "audit_noting",
         "backup",
         "sharing",
+        "garbage",
         "turns",
         "descriptors",
     ),
-    ("view", "usage", "upload", "reader", "looking", "visit", "intake"),
+    ("view", "usage", "upload", "reader", "looking", "visit", "arrivals", "intake"),
     ("importer.*",),
     ("guess.*",),
-    ("doors.*", "watch", "housekeeping"),
+    ("doors.*", "watch", "housekeeping", "retention"),
     ("removals", "erased_since"),
     ("control", "service"),
     (
@@ -98,10 +104,24 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 
 # The child: it runs without the daemon, and with its own SQLite only.
 WORKER = ("importer.worker",)
-NOT_IN_WORKER = {"sqlite", "ledger", "ledger_reading", "ledger_schema", "config", "journal"}
+NOT_IN_WORKER = {
+    "sqlite",
+    "ledger",
+    "ledger_reading",
+    "ledger_schema",
+    "config",
+    "journal",
+    "journal_lines",
+}
 
 ADAPTERS = {
-    "asyncssh": {"doors.sftp", "doors.sftp_connection", "doors.sftp_session", "doors.sftp_wire"},
+    "asyncssh": {
+        "doors.sftp",
+        "doors.sftp_connection",
+        "doors.sftp_session",
+        "doors.sftp_transport",
+        "doors.sftp_wire",
+    },
     "pyftpdlib": {
         "doors.ftp",
         "doors.ftp_control",
@@ -136,7 +156,7 @@ ADAPTERS = {
     "passlib": {"passwords"},
     "jinja2": {"guide"},
     "mistune": {"guide"},
-    "structlog": {"journal"},
+    "structlog": {"journal", "journal_lines"},
     "python_calamine": {"importer.sheet_child"},
     "xlsxwriter": {"mapping_document"},
     "adbc_driver_sqlite": {"importer.engine", "importer.store_connection", "importer.worker"},

@@ -30,7 +30,7 @@ GENESIS = "0" * 64
 GAP = "audit.gap"  # entries are missing before this one
 PRUNED = "audit.pruned"  # older ones were let go, up to the number that it says
 OPENED, CLOSED = "audit.opened", "audit.closed"
-HEAD_MODE = 0o600
+OWN_MODE = 0o600
 SCHEMA = 1  # PRAGMA user_version
 
 _ENTRIES = (
@@ -39,6 +39,12 @@ _ENTRIES = (
 )
 _ANCHOR = "CREATE TABLE IF NOT EXISTS anchor (seq INTEGER NOT NULL, hash TEXT NOT NULL) STRICT"
 _INSERT = "INSERT INTO entries VALUES (?, ?, ?, ?, ?)"
+# The one before the first that is young. One that a wrong clock dated back, as at a start before
+# the network's time is known, must not take younger ones along; one dated ahead holds none back.
+_LAST_OLD = (
+    "SELECT seq, hash FROM entries WHERE at < ?1 AND seq < coalesce((SELECT min(seq) FROM entries"
+    " WHERE at BETWEEN ?1 AND ?2), 9e18) ORDER BY seq DESC LIMIT 1"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,9 +181,7 @@ def prune(path: Path, keep_days: int, now: datetime) -> int:
     until = now_text(now - timedelta(days=keep_days))
     with _opened(path) as connection:
         with _transaction(connection):
-            last = connection.execute(
-                "SELECT seq, hash FROM entries WHERE at < ? ORDER BY seq DESC LIMIT 1", (until,)
-            ).fetchone()
+            last = connection.execute(_LAST_OLD, (until, now_text(now))).fetchone()
             if last is None:
                 return 0
             told = canonical({"until": last[0]})
@@ -189,9 +193,12 @@ def prune(path: Path, keep_days: int, now: datetime) -> int:
     return int(gone)
 
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=str)
+
+
 def canonical(what: Mapping[str, Any]) -> str:
     """Write an entry's fields as they are hashed."""
-    return json.dumps(dict(what), sort_keys=True, separators=(",", ":"), default=str)
+    return _CANONICAL.encode(what)
 
 
 def now_text(at: datetime) -> str:
@@ -240,13 +247,12 @@ def _noted(path: Path) -> tuple[int, str] | None:
 def _note_head(path: Path, head: tuple[int, str]) -> None:
     """Note how far the log goes. After the commit: a head that is too old still stands."""
     noted = path.with_suffix(".head")
-    beside = noted.with_suffix(".head.new")
+    # A name of its own: the daemon and a command may both be at it, and root's may be killed.
+    beside = noted.with_suffix(f".head.{os.getpid()}")
     with suppress(OSError):  # the log itself is written
         beside.write_text(f"{head[0]}:{head[1]}\n", "ascii")
-        beside.chmod(HEAD_MODE)
-        owner = path.parent.stat()  # root's command must not take it from the daemon
-        if os.geteuid() == 0:
-            os.chown(beside, owner.st_uid, owner.st_gid)
+        beside.chmod(OWN_MODE)
+        _give_to_owner_of(path.parent, beside)  # root's command must not take it from the daemon
         beside.replace(noted)
 
 
@@ -287,9 +293,29 @@ def _check_schema(connection: sqlite3.Connection, path: Path) -> None:
         )
 
 
+def _make(path: Path) -> None:
+    """Make a log that is not there, for the folder's owner: root may note before the daemon does.
+
+    What SQLite makes beside it, it gives to the log's owner itself.
+    """
+    with suppress(OSError):  # it is there, or SQLite says why it cannot be
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, OWN_MODE)
+        try:
+            _give_to_owner_of(path.parent, descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _give_to_owner_of(folder: Path, file: Path | int) -> None:
+    if os.geteuid() == 0:
+        owner = folder.stat()
+        os.chown(file, owner.st_uid, owner.st_gid)
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[sqlite3.Connection]:
     try:
+        _make(path)
         with closing(
             sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
         ) as connection:

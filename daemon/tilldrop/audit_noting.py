@@ -32,6 +32,7 @@ AUDITED = frozenset(
         *("password.replaced", "keys.changed", "source.shut_out", "source.forgiven"),
         *("request.refused", "sender.withdrew", "file.read", "receipt.read"),
         *("delivery.moved", "delivery.undone", "card_data.dropped", "bytes.swept"),
+        "records.expired",
         *("config.reloaded", "config.refused", "certificate.refused", "host_key.made"),
         *("service.started", "service.stopping", "operator.asked", "shopper.erased"),
         "customer.removed",

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tilldrop import control, home_files, journal
+from tilldrop import control, home_files, journal_lines
 from tilldrop.cli_audit import audit_group, note_operator
 from tilldrop.cli_backup import restore_backup, write_backup
 from tilldrop.cli_bulk import import_customers
@@ -35,9 +35,10 @@ from tilldrop.cli_replay import hold, release, replay, undo
 from tilldrop.cli_service import service_group
 from tilldrop.cli_try import try_file
 from tilldrop.config import default_state
-from tilldrop.customers import Customers, read_keys
+from tilldrop.customers import Customers
 from tilldrop.errors import ConfigInvalid, KeyUnusable, TilldropError, UsageWrong
 from tilldrop.ftp_checks import ftp_warnings
+from tilldrop.public_keys import read_keys
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,7 +61,7 @@ _OPEN_TO_OTHERS = 0o077
 def tilldrop(context: click.Context, home: Path | None) -> None:
     """Take point-of-sale exports by SFTP and turn them into SQLite rows."""
     # What this process itself logs must not get between a verb's lines; `run` sets its own.
-    journal.configure("auto", "warning", sys.stderr)
+    journal_lines.configure("auto", "warning", sys.stderr)
     context.obj = Where(home)
 
 

@@ -18,8 +18,9 @@ from tilldrop import control, home_files
 from tilldrop.cli_context import PATH, Where, as_json, plural
 from tilldrop.cli_output import visible, write_json, write_table
 from tilldrop.config import CUSTOMER_NAME, NAME_EXPECTED
-from tilldrop.customers import Customers, PublicKey, generate_password, read_keys
+from tilldrop.customers import Customers, generate_password
 from tilldrop.errors import KeyUnusable, NotRunning, UsageWrong
+from tilldrop.public_keys import PublicKey, read_keys
 from tilldrop.secretfiles import PUBLIC_MODE, write_whole
 from tilldrop.zones import CURRENCIES, is_zone, nearest_currency, nearest_zone
 

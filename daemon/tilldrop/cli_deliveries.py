@@ -167,4 +167,4 @@ def _pairs(delivery: Delivery) -> list[tuple[str, object]]:
 
 def _write_moves(moves: list[Move]) -> None:
     rows = [(move.at, move.before or "", move.after, move.cause, move.reason) for move in moves]
-    write_table(("AT", "FROM", "TO", "CAUSE", "REASON"), rows, "no moves")
+    write_table(("AT", "FROM", "TO", "CAUSE", "REASON"), rows, "its moves are no longer kept")

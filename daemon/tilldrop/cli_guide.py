@@ -16,8 +16,9 @@ import click
 from tilldrop import control, guide, hostkeys
 from tilldrop.cli_context import PATH, Where
 from tilldrop.cli_customers import pub_file, say
-from tilldrop.customers import Customers, read_keys
+from tilldrop.customers import Customers
 from tilldrop.errors import HomeUnusable, NotRunning, UsageWrong
+from tilldrop.public_keys import read_keys
 from tilldrop.secretfiles import PUBLIC_MODE, write_whole
 
 if TYPE_CHECKING:

@@ -35,16 +35,24 @@ def go_live(where: Where, name: str, wanted: tuple[str, ...], again: bool, as_js
 
     Takes a customer, or the feeds of it that are, out of the sandbox; with --location only those
     locations. Writes it into the customer's file, whose comments stay, and has the running daemon
-    read it. What was booked in sandbox.db stays there, unless --replay is said.
+    read it. What was booked in sandbox.db stays there, unless --replay is said, which may be said
+    again of what is live already.
     """
     customer = where.customer(name)
-    locations = _to_go_live(customer, wanted)
-    text = home_files.customer_live(where.home(), name, locations)
-    home_files.write_customer(where.home(), name, text)
-    runs = _reloaded(where)
     done: dict[str, Any] = {"deliveries": [], "gone": []}
-    if not as_json:
-        _tell(customer, locations, runs=runs, again=again)
+    try:
+        locations = _to_go_live(customer, wanted)
+    except AlreadyLive:
+        _reloaded(where)  # who said it first may have been cut off before the daemon heard of it
+        if not again:
+            raise
+        locations = wanted
+    else:
+        text = home_files.customer_live(where.home(), name, locations)
+        home_files.write_customer(where.home(), name, text)
+        runs = _reloaded(where)
+        if not as_json:
+            _tell(customer, locations, runs=runs, again=again)
     if again:
         done = replay_customer(where, name, ask=False)
     if as_json:

@@ -102,6 +102,9 @@ class Limits:
     max_record_bytes: int = 1024**2
     broken_keep_hours: int = 72
     keep_days: int = 90
+    keep_rejected_days: int = 90  # these three: 0 is for good
+    keep_history_days: int = 400
+    keep_reports_days: int = 400
     audit_keep_days: int = 400
     temporary_name_wait_s: int = 3600
     empty_grace_s: float = 10.0

@@ -27,6 +27,9 @@ RANGES: dict[str, tuple[int, int]] = {
     "limits.max_record_bytes": (1024, 256 * 1024**2),
     "limits.broken_keep_hours": (1, 10_000),
     "limits.keep_days": (1, 36_500),
+    "limits.keep_rejected_days": (0, 36_500),
+    "limits.keep_history_days": (0, 36_500),
+    "limits.keep_reports_days": (0, 36_500),
     "limits.audit_keep_days": (1, 36_500),
     "limits.temporary_name_wait_s": (1, 30 * _A_DAY_S),
     "limits.empty_grace_s": (0, 3600),
@@ -50,6 +53,9 @@ class OwnLimits:
     max_sessions: int | None = None
     bandwidth_bytes_s: int | None = None
     keep_days: int | None = None
+    keep_rejected_days: int | None = None
+    keep_history_days: int | None = None
+    keep_reports_days: int | None = None
 
     @property
     def said(self) -> dict[str, int]:

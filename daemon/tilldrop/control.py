@@ -11,6 +11,8 @@ all its protection. Never decides what a verb's answer means to a customer.
     hold     ids                             -> {"deliveries": [ID]}
     release  ids                             -> {"deliveries": [ID]}
     undo     id                              -> {"delivery", "restored", "removed", "kept"}
+    guard-list                               -> {"penalties": [...], "waiting": COUNT}
+    guard-clear [source]                     -> {"forgiven": [SOURCE]}
 """
 
 from __future__ import annotations
@@ -22,12 +24,14 @@ import os
 import pwd
 import socket
 import struct
+import time
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from tilldrop import corrections, errors, journal
-from tilldrop.delivery import Cause
-from tilldrop.errors import NoSuchCustomer, NotRunning, TilldropError, UsageWrong
+from tilldrop.delivery import Cause, State
+from tilldrop.errors import CustomerBusy, NoSuchCustomer, NotRunning, TilldropError, UsageWrong
 from tilldrop.importer import databases
 
 if TYPE_CHECKING:
@@ -35,6 +39,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tilldrop.config import Config, Paths
+    from tilldrop.guard import Guard
     from tilldrop.ledger import Ledger
     from tilldrop.spool import Spool
 
@@ -44,6 +49,8 @@ SOCKET = "control.sock"
 SOCKET_MODE = 0o600
 LINE_MOST_BYTES = 16 * 1024**2  # a replay of 500,000 deliveries by their ids
 ASK_TIMEOUT_S = 120.0  # a replay commits once a delivery
+IN_HAND_WITHIN_S = 60.0  # for the import in hand, before a customer's replay is chosen
+LOOK_EVERY_S = 0.05
 READ_TIMEOUT_S = 10.0  # a client that says nothing
 READING = frozenset({"status", "guard-list"})  # all else changes something
 ABOUT_MOST, ABOUT_MOST_CHARS = 10, 400
@@ -61,9 +68,12 @@ def delivery_verbs(
     ring: Callable[[Cause], None],
 ) -> dict[str, Verb]:
     """Return replay, hold, release and undo as the socket serves them."""
+    # A replay amid an undo could book again what that has just taken back.
+    turn = asyncio.Lock()
 
     async def do_replay(request: dict[str, Any]) -> object:
-        replayed = await asyncio.to_thread(_replay, ledger, spool, request, config_of())
+        async with turn:
+            replayed = await asyncio.to_thread(_replay, ledger, spool, request, config_of())
         ring(Cause.REPLAY)
         return {"deliveries": replayed}
 
@@ -78,17 +88,49 @@ def delivery_verbs(
     async def do_undo(request: dict[str, Any]) -> object:
         paths = databases.present(config_of().paths)
         one = str(request.get("id"))
-        return await asyncio.to_thread(corrections.undo, ledger, spool, tasks, paths, one)
+        async with turn:
+            return await asyncio.to_thread(corrections.undo, ledger, spool, tasks, paths, one)
 
     return {"replay": do_replay, "hold": do_hold, "release": do_release, "undo": do_undo}
+
+
+def guard_verbs(guard: Guard) -> dict[str, Verb]:
+    """Return what shows and lifts penalties."""
+
+    async def do_list(_request: dict[str, Any]) -> object:
+        return {"penalties": [asdict(one) for one in guard.penalties()], "waiting": guard.waiting}
+
+    async def do_clear(request: dict[str, Any]) -> object:
+        wanted = request.get("source")
+        sources = [wanted] if wanted else [one.source for one in guard.penalties()]
+        forgiven = [source for source in sources if guard.forgive(str(source))]
+        for source in forgiven:
+            journal.source_forgiven(source)
+        return {"forgiven": forgiven}
+
+    return {"guard-list": do_list, "guard-clear": do_clear}
 
 
 def _replay(ledger: Ledger, spool: Spool, request: dict[str, Any], config: Config) -> list[str]:
     if "ids" in request:
         return corrections.replay(ledger, spool, _ids(request))
     customer, feed, since = _selection(request, config)
+    _await_imports(ledger, customer)
     chosen = corrections.select(ledger, customer, feed, since)
     return corrections.replay_customer(ledger, spool, customer, chosen)
+
+
+def _await_imports(ledger: Ledger, customer: str) -> None:
+    """Wait for what is imported by the configuration before: else no replay would include it.
+
+    Raises CustomerBusy if it takes too long.
+    """
+    deadline = time.monotonic() + IN_HAND_WITHIN_S
+    in_hand = {one.id for one in ledger.in_state(State.IMPORTING) if one.customer == customer}
+    while left := in_hand & {one.id for one in ledger.in_state(State.IMPORTING)}:
+        if time.monotonic() > deadline:
+            raise CustomerBusy(f"{min(left)} of {customer} is being imported; say it again later")
+        time.sleep(LOOK_EVERY_S)
 
 
 def _ids(request: dict[str, Any]) -> list[str]:

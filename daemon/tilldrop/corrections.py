@@ -143,10 +143,9 @@ def _send_on(
 def hold(ledger: Ledger, ids: Iterable[str]) -> list[str]:
     """Put deliveries aside that wait for their import. Raises NoSuchDelivery, MoveRefused."""
     chosen = _in_order(ledger, ids)
-    for delivery in chosen:
-        ledger.move(
-            delivery.id, State.ARRIVED, State.HELD, Cause.OPERATOR, reason=HELD_BY_OPERATOR
-        ).result()
+    nothing: dict[str, object] = {}
+    moves = [(delivery.id, State.ARRIVED, nothing) for delivery in chosen]
+    ledger.move_all(moves, State.HELD, Cause.OPERATOR, HELD_BY_OPERATOR).result()
     return [delivery.id for delivery in chosen]
 
 
@@ -162,17 +161,14 @@ def release(ledger: Ledger, spool: Spool, ids: Iterable[str]) -> list[str]:
         if delivery.state is not State.HELD:
             raise MoveRefused(f"delivery {delivery.id} is {delivery.state}, not held")
         _check_kept(spool, delivery)
-    for delivery in chosen:
-        ledger.move(
-            delivery.id,
-            State.HELD,
-            State.ARRIVED,
-            Cause.OPERATOR,
-            attempts=0,
-            not_before=None,
-            accepted=int(delivery.accepted or delivery.reason in CONTROL_REASONS),
-        ).result()
+    moves = [(delivery.id, State.HELD, _fresh(delivery)) for delivery in chosen]
+    ledger.move_all(moves, State.ARRIVED, Cause.OPERATOR).result()
     return [delivery.id for delivery in chosen]
+
+
+def _fresh(delivery: Delivery) -> dict[str, object]:
+    accepted = int(delivery.accepted or delivery.reason in CONTROL_REASONS)
+    return {"attempts": 0, "not_before": None, "accepted": accepted}
 
 
 # -- undo ----------------------------------------------------------------------------------------
@@ -184,15 +180,18 @@ def undo(
     """Take back what one delivery changed, where nothing newer did; it is rejected afterwards.
 
     databases: sandbox.db if there is one, then data.db. Returns delivery, restored and removed
-    (rows) and kept (why some stay, a text each). What is held had changed nothing: it is only
-    rejected. May be done again after a crash amid it. Raises NoSuchDelivery, MoveRefused (neither
-    imported nor held), DataBusy, WorkerLost.
+    (rows) and kept (why some stay, a text each). What is held and was never imported had changed
+    nothing: it is only rejected. A replay that ends with it ends. May be done again after a crash
+    amid it. Raises NoSuchDelivery, MoveRefused (neither held nor ever imported), DataBusy,
+    WorkerLost.
     """
     delivery = ledger.one(delivery_id)
-    if delivery.state not in {State.IMPORTED, State.HELD}:
+    # A replay may have been refused or held since, which leaves what an earlier run booked.
+    has_booked = ledger.was_imported(delivery.id) and delivery.reason != UNDONE
+    if delivery.state is not State.HELD and not (delivery.state in FINISHED and has_booked):
         raise MoveRefused(f"delivery {delivery.id} is {delivery.state}: it has booked nothing")
     done: dict[str, Any] = {"delivery": delivery.id, "restored": 0, "removed": 0, "kept": []}
-    if delivery.state is State.IMPORTED:
+    if has_booked or _ends_replay(delivery):
         _take_back(tasks, delivery, list(databases), done)
     ledger.move(
         delivery.id, delivery.state, State.REJECTED, Cause.OPERATOR, reason=UNDONE, replay=None
@@ -217,11 +216,16 @@ def _take_back(
                 "arrival_seq": delivery.arrival_seq,
                 "data_path": str(path),
                 "elsewhere": known if path == databases[-1] else None,
+                "ends_replay": _ends_replay(delivery),
             }
         )
         known += part["known"]
         for key in ("restored", "removed", "kept"):
             done[key] += part[key]
+
+
+def _ends_replay(delivery: Delivery) -> bool:
+    return bool(json.loads(delivery.replay or "{}").get("last"))
 
 
 def _in_order(ledger: LedgerReader, ids: Iterable[str]) -> list[Delivery]:

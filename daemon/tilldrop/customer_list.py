@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING
 
 from tilldrop import passwords
 from tilldrop.config import CUSTOMER_NAME, NAME_EXPECTED
-from tilldrop.customers import keys_in, read_keys
 from tilldrop.errors import KeyUnusable, ListInvalid
+from tilldrop.public_keys import keys_in, read_keys
 from tilldrop.toml_table import nearest
 from tilldrop.zones import CURRENCIES, is_zone, nearest_currency, nearest_zone
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tilldrop.config_customers import Customer
-    from tilldrop.customers import PublicKey
+    from tilldrop.public_keys import PublicKey
 
 COLUMNS = ("name", "zone", "currency", "key", "key_file", "password_hash", "like")
 MAX_LIST_BYTES = 64 * 1024**2  # some 100,000 customers

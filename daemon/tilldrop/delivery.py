@@ -71,9 +71,10 @@ MOVES: dict[State, frozenset[State]] = {
         }
     ),
     State.IMPORTED: frozenset({State.ARRIVED, State.REJECTED}),  # rejected: undone
-    State.REJECTED: frozenset({State.ARRIVED}),
+    # Undone, too, where an earlier run had booked something.
+    State.REJECTED: frozenset({State.ARRIVED, State.REJECTED}),
     State.DUPLICATE: frozenset({State.ARRIVED}),
-    State.UNCLAIMED: frozenset({State.ARRIVED}),
+    State.UNCLAIMED: frozenset({State.ARRIVED, State.REJECTED}),
     State.HELD: frozenset({State.ARRIVED, State.REJECTED}),
 }
 

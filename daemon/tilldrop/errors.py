@@ -432,6 +432,12 @@ class DataFull(DataUnavailable):
     code = "data-full"
 
 
+class BytesUnreadable(DataUnavailable):
+    """The system refuses a file, or has no memory or descriptor for it. Its import waits."""
+
+    code = "bytes-unreadable"
+
+
 class DataDamaged(DataUnavailable):
     """SQLite says that data.db or sandbox.db is malformed: imports wait until it is restored."""
 
@@ -476,6 +482,7 @@ FAULTS: dict[str, str] = {
     "id-reuse-suspected": "the id was used before for a sale of another day: {seen}",
     "card-masked": "{field} holds card numbers; all but six and four digits were masked: {seen}",
     "control-accepted": "the file declares other figures, the operator let it in: {seen}",
+    "versions-gone": "rows went that older files had filled; that version is kept no more: {seen}",
     "older-ignored": "rows older than what is stored changed nothing: {seen}",
     # the file as a whole
     "card-data": "{field} holds card numbers, which must not be sent: {seen}",

@@ -44,6 +44,7 @@ SOURCES_MOST = 65_536  # remembered at once, 200 bytes each; the soonest forgive
 KNOWN_MOST = 65_536
 CROWDED_AGAIN_S = 60.0  # until it is said again
 # Each takes 19 MiB and 21 ms of a core; one core is left to those who are in.
+REFUSED_STEP_S = 0.05  # more than twice what a password's check takes
 CHECKS_AT_ONCE = 2 if (os.cpu_count() or 1) > 2 else 1  # noqa: PLR2004
 
 
@@ -121,6 +122,7 @@ class Pass:
         """Count it as waiting no longer."""
         if self._is_waiting:
             self._is_waiting = False
+            self._leave = None  # it holds the connection, which holds this
             self._guard.forget_waiting(self)
 
 
@@ -133,6 +135,7 @@ class Guard:
         self._settings_of = settings_of
         self._now = now
         self._records: dict[str, _Record] = {}
+        self._forgiven_next: list[tuple[float, str]] = []  # a heap; some of it is out of date
         self._waiting: Counter[str] = Counter()
         self._waiting_count = 0
         self._strangers: OrderedDict[Pass, None] = OrderedDict()  # the longest without a step first
@@ -168,7 +171,7 @@ class Guard:
         now = self._now()
         record = self._record(source)
         if record is None:
-            self._make_room(now)
+            self._make_room()
             record = self._records[source] = _Record(now, offence)
         record.until = min(max(record.until, now) + seconds, now + settings.penalty_max_s)
         record.last = offence
@@ -178,6 +181,7 @@ class Guard:
             record.until, record.is_refused, record.shut_out_s = now + left_s, True, left_s
             record.forget_at = record.until + settings.penalty_max_s
             journal.source_shut_out(source, offence, round(left_s))
+        self._note_end(source, record.until)
 
     def forgive(self, address: str) -> bool:
         """Lift a source's penalty; False if it had none. address: of it, or the source itself."""
@@ -269,16 +273,30 @@ class Guard:
         record.is_refused = False
         return record
 
-    def _make_room(self, now: float) -> None:
-        """Forget a tenth of the sources where there are too many, those soonest forgiven."""
-        if len(self._records) < SOURCES_MOST:
-            return
-        for source in [one for one, record in self._records.items() if record.until <= now]:
-            del self._records[source]
-        excess = len(self._records) - SOURCES_MOST * 9 // 10
-        soonest = heapq.nsmallest(excess, self._records, key=lambda one: self._records[one].until)
-        for source in soonest:
-            del self._records[source]
+    def _note_end(self, source: str, until: float) -> None:
+        """Note when a source is forgiven; what this makes out of date is dropped now and then."""
+        heapq.heappush(self._forgiven_next, (until, source))
+        if len(self._forgiven_next) > 2 * SOURCES_MOST:
+            ends = [(record.until, each) for each, record in self._records.items()]
+            heapq.heapify(ends)
+            self._forgiven_next = ends
+
+    def _make_room(self) -> None:
+        """Forget the source that is forgiven soonest, if there are too many."""
+        while len(self._records) >= SOURCES_MOST:
+            until, source = heapq.heappop(self._forgiven_next)
+            record = self._records.get(source)
+            if record is not None and record.until <= until:
+                del self._records[source]
+
+
+async def even_out(began: float, step_s: float) -> None:
+    """Wait until whole steps have passed since then, by the loop's clock.
+
+    For a refusal: a file that is read for some names and not for others takes 10 to 500 us, and
+    public keys may be shown by the thousand. began: when what is refused was asked for.
+    """
+    await asyncio.sleep(step_s - (asyncio.get_running_loop().time() - began) % step_s)
 
 
 def source_of(address: str) -> str:

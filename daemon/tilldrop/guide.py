@@ -19,8 +19,8 @@ from tilldrop.guide_feeds import code, told
 if TYPE_CHECKING:
     from tilldrop.config import Config
     from tilldrop.config_customers import Customer
-    from tilldrop.customers import PublicKey
     from tilldrop.hostkeys import HostKey
+    from tilldrop.public_keys import PublicKey
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from tilldrop.errors import AlreadyRunning, HomeUnusable
@@ -46,8 +46,8 @@ def locked(paths: Paths) -> Iterator[None]:
         raise HomeUnusable(f"{path} cannot be opened: {error.strerror}") from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode("ascii"), 0)
+        with suppress(OSError):  # for people only, and a full disk must not keep us from starting
+            os.pwrite(descriptor, f"{os.getpid():<10}\n".encode("ascii"), 0)
         yield
     except BlockingIOError as error:
         holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()

@@ -24,8 +24,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from tilldrop import journal
-from tilldrop.customers import RSA_MIN_BITS, fingerprint
 from tilldrop.errors import KeyUnusable
+from tilldrop.public_keys import RSA_MIN_BITS, fingerprint
 from tilldrop.secretfiles import PUBLIC_MODE, SECRET_MODE, write_whole
 
 if TYPE_CHECKING:

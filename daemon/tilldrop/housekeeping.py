@@ -63,7 +63,7 @@ def recover(ledger: Ledger, spool: Spool) -> None:
             prefix = min(prefix, delivery.gap_from)
         _move(ledger, delivery, State.BROKEN, Cause.STARTUP, size_bytes=prefix, gap_from=None)
     place_arrived(ledger, spool, lambda _: False)
-    for name in spool.strays(spool.arrived):
+    for name in set(spool.strays(spool.arrived)).difference(ledger.ids_in_state(State.ARRIVED)):
         if (known := _known(ledger, name)) is not None and known.state in FINISHED:
             # Marked as gone: refused for its card data, and not yet dropped.
             _follow(spool.keep if known.bytes_gone_at is None else spool.drop, known)
@@ -107,15 +107,20 @@ def place_arrived(ledger: Ledger, spool: Spool, is_settling: Callable[[str], boo
     is HELD, so that the customer's later ones go on. Returns whether any is ready.
     """
     ready = False
-    for delivery in ledger.in_state(State.ARRIVED):
-        if not spool.is_arrived(delivery.id) and not is_settling(delivery.id):
-            _place(ledger, spool, delivery)
-        ready = ready or spool.is_arrived(delivery.id)
+    there = set(spool.strays(spool.arrived))
+    for delivery_id in ledger.ids_in_state(State.ARRIVED):
+        if delivery_id in there:
+            ready = True
+            continue
+        if not spool.is_arrived(delivery_id) and not is_settling(delivery_id):
+            _place(ledger, spool, delivery_id)
+        ready = ready or spool.is_arrived(delivery_id)
     return ready
 
 
-def _place(ledger: Ledger, spool: Spool, delivery: Delivery) -> None:
-    if ledger.one(delivery.id).state is not State.ARRIVED:
+def _place(ledger: Ledger, spool: Spool, delivery_id: str) -> None:
+    delivery = _known(ledger, delivery_id)
+    if delivery is None or delivery.state is not State.ARRIVED:
         return  # imported since the list was read
     where = spool.path_of(delivery.id)
     if where is None and not spool.is_arrived(delivery.id):
@@ -223,8 +228,9 @@ def _drop(ledger: Ledger, spool: Spool, old: Iterable[Delivery], now: datetime) 
 def _drop_orphans(ledger: Ledger, spool: Spool, before: datetime) -> None:
     """Drop kept bytes that the ledger says are gone: the daemon ended between the two."""
     for name in spool.strays(spool.kept):
-        if (spool.kept / name).stat().st_mtime < before.timestamp():
-            known = _known(ledger, name)
+        with suppress(FileNotFoundError):  # a replay just took it
+            old = (spool.kept / name).stat().st_mtime < before.timestamp()
+            known = _known(ledger, name) if old else None
             if known is not None and known.bytes_gone_at is not None:
                 spool.drop(name)
 
@@ -242,7 +248,10 @@ def _drop_unrecorded(ledger: Ledger, spool: Spool, before: datetime) -> None:
 
 
 class Housekeeping:
-    """Repeats the passes, each when it is due. run() is the thread's body."""
+    """Repeats the passes, each when it is due. run() is the thread's body.
+
+    more: another pass: does what is due, returns in how many seconds something will be.
+    """
 
     def __init__(
         self,
@@ -253,6 +262,7 @@ class Housekeeping:
         config_of: Callable[[], Config],
         ring: Callable[[Cause], None],
         now: Callable[[], datetime] = utcnow,
+        more: Callable[[], float] | None = None,
     ) -> None:
         self._ledger = ledger
         self._spool = spool
@@ -261,6 +271,7 @@ class Housekeeping:
         self._config_of = config_of
         self._ring = ring
         self._now = now
+        self._more = (more,) if more else ()
         self._woken = threading.Event()
         self._stopping = threading.Event()
         self._done_at: dict[str, float] = {}
@@ -276,7 +287,7 @@ class Housekeeping:
 
     def run(self) -> None:
         """Do what is due, wait until something is; until stop()."""
-        passes = (self._end_waits, self._check_watch, self._scan, self._sweep)
+        passes = (self._end_waits, self._check_watch, self._scan, self._sweep, *self._more)
         while not self._stopping.is_set():
             self._woken.clear()
             self._woken.wait(min(self._attempt(one_pass) for one_pass in passes))

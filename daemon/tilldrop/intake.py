@@ -14,6 +14,7 @@ from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from tilldrop.arrivals import Arrivals
 from tilldrop.delivery import Cause, Delivery, State
 from tilldrop.sharing import Sharing
 from tilldrop.spool import failure
@@ -55,6 +56,7 @@ class Intake:
         self.config_of = config_of
         self.on_waiting = on_waiting
         self.pool = ThreadPoolExecutor(POOL_THREADS, thread_name_prefix="spool")
+        self._arrivals = Arrivals(spool, self.pool)
         self.taking = True
         self.uploads: set[Upload] = set()
         self.usage = Usage(ledger)
@@ -118,10 +120,7 @@ class Intake:
         """Commit a synced file as ARRIVED, move it to arrived/, sync the folders."""
         self._settling.add(delivery)
         try:
-            moved = await asyncio.wrap_future(
-                self.ledger.move(delivery, before, State.ARRIVED, cause, **columns)
-            )
-            await self.in_thread(lambda: self.spool.accept(delivery))
+            moved = self.ledger.move(delivery, before, State.ARRIVED, cause, **columns)
+            return await self._arrivals.after(moved)
         finally:
             self._settling.discard(delivery)
-        return moved

@@ -3,132 +3,20 @@
 Events are a name and fields, never prose. Names are `noun.past_verb`. `error`: a person must
 act; `warning`: we coped; `info`: the story; `debug`: protocol chatter. No password, key or
 file content is ever a field; names that customers chose are field values.
-Longer than other modules, because one file is to hold all that the daemon can say.
+How they are written is `journal_lines`. Longer than other modules, because one file is to hold all
+that the daemon can say.
 """
 
 from __future__ import annotations
 
-import io
-import logging
-import sys
-import threading
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING
 
 import structlog
 
-from tilldrop.importer.cards import mask
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from tilldrop.rows import Report
 
-# Fields that hold what a client or a library says; ids and digests are ours and stay as they are.
-_SAID_BY_OTHERS = frozenset(
-    {"name", "text", "trace", "why", "customer", "request", "to", "client", "exception"}
-)
-
 log: structlog.stdlib.BoundLogger = structlog.get_logger("tilldrop")
-
-
-def configure(
-    form: str,
-    level: str,
-    stream: TextIO | None = None,
-    note: Callable[[Mapping[str, Any]], None] | None = None,
-) -> None:
-    """Write events to stdout or a stream.
-
-    note: is given every event, also those below the level. form: "json" for JSON lines,
-    "console" for people, "auto" for people if it is a terminal.
-    """
-    stream = stream or sys.stdout
-    readable = form == "console" or (form == "auto" and stream.isatty())
-    renderer: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer(exception_formatter=_write_traceback)
-        if readable
-        else structlog.processors.JSONRenderer(ensure_ascii=True)
-    )
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            _mask_cards,
-            _Passing(logging.getLevelNamesMapping()[level.upper()], note),
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.StackInfoRenderer(),
-            structlog.processors.format_exc_info if not readable else _unchanged,
-            _mask_cards,
-            renderer,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(
-            min(logging.INFO, logging.getLevelNamesMapping()[level.upper()])
-        ),
-        logger_factory=_Lines(stream),
-        cache_logger_on_first_use=False,
-    )
-
-
-class _Lines:
-    """Writes a line an event. A log that cannot be written never stops the work that it tells of.
-
-    Any thread may log, so an error here would end the ledger's or the importer's: seen with a
-    log file on a full disk.
-    """
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._lock = threading.Lock()
-
-    def __call__(self, *_: object) -> _Lines:
-        return self
-
-    def msg(self, message: str) -> None:
-        """Write one line, if that can be."""
-        with self._lock, suppress(OSError, ValueError):  # ValueError: the stream is closed
-            self._stream.write(message + "\n")
-            self._stream.flush()
-
-    debug = info = warning = error = critical = msg
-
-
-def _mask_cards(
-    _logger: object, _method: str, event: structlog.typing.EventDict
-) -> structlog.typing.EventDict:
-    """Mask card numbers in what others say: names, requests, texts of libraries."""
-    for field in _SAID_BY_OTHERS & event.keys():
-        if isinstance(event[field], str):
-            event[field] = mask(event[field])
-    return event
-
-
-def _write_traceback(stream: TextIO, exc_info: structlog.typing.ExcInfo) -> None:
-    trace = io.StringIO()
-    structlog.dev.plain_traceback(trace, exc_info)
-    stream.write(mask(trace.getvalue()))
-
-
-class _Passing:
-    """Gives every event to `note`, and drops those below the level."""
-
-    def __init__(self, level: int, note: Callable[[Mapping[str, Any]], None] | None) -> None:
-        self._level = level
-        self._note = note
-
-    def __call__(
-        self, _logger: object, method: str, event: structlog.typing.EventDict
-    ) -> structlog.typing.EventDict:
-        if self._note is not None:
-            self._note(event)
-        if logging.getLevelNamesMapping()[method.upper()] < self._level:
-            raise structlog.DropEvent
-        return event
-
-
-def _unchanged(
-    _logger: object, _method: str, event: structlog.typing.EventDict
-) -> structlog.typing.EventDict:
-    return event
 
 
 def delivery_moved(
@@ -547,6 +435,11 @@ def importer_failed() -> None:
 def bytes_swept(deliveries: int) -> None:
     """Say retention dropped the bytes of that many deliveries; their rows stay."""
     log.info("bytes.swept", deliveries=deliveries)
+
+
+def records_expired(refused: int, versions: int, reports: int) -> None:
+    """Say how many refused records, earlier versions and deliveries' reports were let go."""
+    log.info("records.expired", refused=refused, versions=versions, reports=reports)
 
 
 def customer_removed(customer: str, deliveries: int, files: int, rows: int) -> None:

@@ -1,105 +1,61 @@
 """The ledger's writing side: the only writer of ledger.db.
 
-`Ledger` is a `LedgerReader` with one thread through which every change goes; those that wait
-together become one commit with `synchronous=FULL`. Promises: a resolved future is on disk; a change
-of state is a compare-and-swap allowed by `delivery.MOVES`, one row in `moves`, one journal line
-after the commit. Never touches the spool. Statements that take rows out: `ledger_forgetting`.
+`Ledger` is a `LedgerWriter` that knows what may change. Promises: a resolved future is on disk; a
+change of state is a compare-and-swap allowed by `delivery.MOVES`, one row in `moves`, one journal
+line after the commit. Never touches the spool. Statements that take rows out: `ledger_forgetting`.
 """
 
 from __future__ import annotations
 
-import queue
-import threading
-from concurrent.futures import Future
-from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
-from tilldrop import journal, ledger_schema
+from tilldrop import journal
 from tilldrop.delivery import CARD_REASONS, MOVES, Cause, Delivery, State, new_id
 from tilldrop.errors import (
-    DatabaseDamaged,
-    LedgerBusy,
     MoveRefused,
+    NoLongerKept,
     NoSuchDelivery,
-    TilldropError,
 )
 from tilldrop.ledger_claiming import Turn, choose
 from tilldrop.ledger_reading import (
-    BUSY_TIMEOUT_MS,
     DETAIL,
-    LedgerReader,
     instant_text,
     read_delivery,
-    refusal,
     utcnow,
 )
-from tilldrop.sqlite import check_version, journal_mode, sqlite3
+from tilldrop.ledger_replays import pass_on
+from tilldrop.ledger_writing import LedgerWriter
+from tilldrop.mentions import without
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from concurrent.futures import Future
     from pathlib import Path
 
     from tilldrop.rows import Report
+    from tilldrop.sqlite import sqlite3
 
-T = TypeVar("T")
-
-LINGER_S = 0.02  # longer than a small file takes from its opening to its end
-GROUP_MOST = 256  # changes in one commit: bounds how long the first of them waits
+BEGIN = (
+    "INSERT INTO deliveries (id, customer, door, peer, name, state, began_at, changed_at)"  # noqa: S608
+    f" VALUES (?, ?, ?, ?, ?, 'receiving', ?, ?) RETURNING {DETAIL}"
+)
 # What a column is set to, where that is not a plain value. A replay keeps its place.
 NEXT_SEQ = "coalesce(arrival_seq, (SELECT coalesce(max(arrival_seq), 0) + 1 FROM deliveries))"
 NEXT_RUN = "(SELECT coalesce(max(run), 0) + 1 FROM runs WHERE delivery = deliveries.id)"
 KEEP_OR = "coalesce(arrived_at, ?)"
+IN_WORK = frozenset({State.RECEIVING, State.WAITING, State.IMPORTING})  # never swept
 
 
-@dataclass(slots=True)
-class _Change:
-    """A change that waits for its commit: run by the writer thread inside a savepoint."""
-
-    apply: Callable[[sqlite3.Connection], Any]
-    done: Future[Any]
-    can_wait: bool  # nobody waits for it: it may share the commit of what comes next
-    is_alone: bool  # no transaction may be around it
-
-
-class Ledger(LedgerReader):
-    """The one writer. Every method that changes something returns a future or waits for it."""
+class Ledger(LedgerWriter):
+    """The one writer. Every method that changes something returns a future."""
 
     def __init__(self, path: Path, now: Callable[[], datetime] = utcnow) -> None:
-        super().__init__(path)
-        check_version()
         self._now = now
         self._served: dict[str, int] = {}  # customer -> tick of its last claim
-        self._said: list[Callable[[], None]] = []  # journal lines owed after the commit
-        self._changes: queue.SimpleQueue[_Change | None] = queue.SimpleQueue()
-        self._aside: _Change | None = None  # taken, and to be applied by itself
-        self._connection = self._open_writer()
-        self._thread = threading.Thread(target=self._write, name="ledger")
-        self._thread.start()
-
-    def _open_writer(self) -> sqlite3.Connection:
-        try:
-            connection = sqlite3.connect(
-                self.path,
-                isolation_level=None,
-                check_same_thread=False,  # opened here, used by the writer thread alone
-                timeout=BUSY_TIMEOUT_MS / 1000,
-            )
-            connection.execute(f"PRAGMA journal_mode = {journal_mode()}")
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.execute("PRAGMA foreign_keys = ON")
-            ledger_schema.migrate(connection)
-        except sqlite3.DatabaseError as error:
-            raise refusal(error, self.path) from error
-        return connection
-
-    def close(self) -> None:
-        """Commit what waits, end the writer thread, close all connections."""
-        if self._thread.is_alive():
-            self._changes.put(None)
-            self._thread.join()
-            self._connection.close()
-        super().close()
+        # What the report of a delivery in work must not say: see `erase_mentions`.
+        self.unsaid: dict[str, tuple[str, ...]] = {}
+        super().__init__(path)
 
     # -- changes ---------------------------------------------------------------------------
 
@@ -115,13 +71,10 @@ class Ledger(LedgerReader):
         identity = delivery_id or new_id(now)
 
         def apply(connection: sqlite3.Connection) -> Delivery:
-            connection.execute(
-                "INSERT INTO deliveries (id, customer, door, peer, name, state, began_at,"
-                " changed_at) VALUES (?, ?, ?, ?, ?, 'receiving', ?, ?)",
-                (identity, customer, door, peer, name, instant_text(now), instant_text(now)),
-            )
-            delivery = self._fetch(connection, identity)
-            self._note(connection, delivery, None, Cause.BEGIN, None)
+            began_at = instant_text(now)
+            row = (identity, customer, door, peer, name, began_at, began_at)
+            delivery = read_delivery(connection.execute(BEGIN, row).fetchone())
+            self._note(connection, delivery, None, Cause.BEGIN, None, peer)
             return delivery
 
         return self.submit(apply, can_wait=True)
@@ -153,12 +106,13 @@ class Ledger(LedgerReader):
         chosen: Iterable[tuple[str, State, Mapping[str, object]]],
         after: State,
         cause: Cause,
+        reason: str | None = None,
     ) -> Future[list[Delivery]]:
         """Move several deliveries (id, state before, columns) in one commit: all or none."""
 
         def apply(connection: sqlite3.Connection) -> list[Delivery]:
             return [
-                self._move(connection, one, before, after, cause, None, columns)
+                self._move(connection, one, before, after, cause, reason, columns)
                 for one, before, columns in chosen
             ]
 
@@ -168,14 +122,9 @@ class Ledger(LedgerReader):
         """Change columns without a move, if the state still is the given one."""
 
         def apply(connection: sqlite3.Connection) -> Delivery:
-            self._update(connection, delivery_id, state, columns)
-            return self._fetch(connection, delivery_id)
+            return self._update(connection, delivery_id, state, columns)[0]
 
         return self.submit(apply)
-
-    def claim_next(self, cause: Cause, ready: Callable[[str], bool]) -> Delivery | None:
-        """Take the next delivery to import, and wait for the commit; see `claim`."""
-        return next(iter(self.claim(cause, ready).result()), None)
 
     def claim(
         self, cause: Cause, ready: Callable[[str], bool], most: int = 1, small_bytes: int = 0
@@ -204,15 +153,17 @@ class Ledger(LedgerReader):
 
         return self.submit(apply)
 
-    def record_report(self, report: Report) -> Future[Delivery]:
+    def record_report(self, report: Report, *, drops_bytes: bool = False) -> Future[Delivery]:
         """Store a run's report and move its delivery by it: IMPORTING -> report.outcome.
 
         A file with card data is marked as gone in the same commit: drop its bytes afterwards.
+        drops_bytes: another one, too.
         """
 
         def apply(connection: sqlite3.Connection) -> Delivery:
             ended_at = instant_text(self._now())
-            run = (report.delivery, report.run, ended_at, report.outcome, report.to_json())
+            text = without(report.to_json(), self.unsaid.get(report.delivery, ()))
+            run = (report.delivery, report.run, ended_at, report.outcome, text)
             connection.execute("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?)", run)
             learnt: dict[str, object] = {
                 "feed": report.feed,
@@ -222,8 +173,9 @@ class Ledger(LedgerReader):
                 "not_before": None,
                 "replay": None,
             }
-            if report.reason in CARD_REASONS:
+            if drops_bytes or report.reason in CARD_REASONS:
                 learnt["bytes_gone_at"] = ended_at
+            self.said.append(lambda: self.unsaid.pop(report.delivery, None))
             return self._move(
                 connection,
                 report.delivery,
@@ -235,107 +187,6 @@ class Ledger(LedgerReader):
             )
 
         return self.submit(apply)
-
-    # -- the writer thread -----------------------------------------------------------------
-
-    def submit(
-        self,
-        apply: Callable[[sqlite3.Connection], T],
-        *,
-        can_wait: bool = False,
-        is_alone: bool = False,
-    ) -> Future[T]:
-        """Have the writer thread apply a change; for the ledger's own modules."""
-        done: Future[T] = Future()
-        if self.is_damaged:  # what was acknowledged now could not be found again
-            done.set_exception(DatabaseDamaged(f"{self.path} is damaged; restore it from a backup"))
-            return done
-        self._changes.put(_Change(apply, done, can_wait, is_alone))
-        return done
-
-    def _write(self) -> None:
-        """Take what waits, commit it together, until close()."""
-        while (first := self._aside or self._changes.get()) is not None:
-            self._aside = None
-            if first.is_alone:
-                self._do_alone(first)
-                continue
-            group = [first]
-            while len(group) < GROUP_MOST and (change := self._next(group)) is not None:
-                group.append(change)
-            self._commit(group)
-
-    def _next(self, group: list[_Change]) -> _Change | None:
-        """Return what goes into the same commit, or None."""
-        patience_s = LINGER_S if all(change.can_wait for change in group) else 0
-        try:
-            change = (
-                self._changes.get(timeout=patience_s)
-                if patience_s
-                else self._changes.get(block=False)
-            )
-        except queue.Empty:
-            return None
-        if change is None:
-            self._changes.put(None)  # the end, for the loop outside
-        elif change.is_alone:
-            self._aside = change  # its turn is next: behind the end nobody would answer it
-            return None
-        return change
-
-    def _do_alone(self, change: _Change) -> None:
-        try:
-            change.done.set_result(change.apply(self._connection))
-        except sqlite3.DatabaseError as error:
-            change.done.set_exception(refusal(error, self.path))
-
-    def _commit(self, group: list[_Change]) -> None:
-        """Apply each change in its savepoint, commit once, then answer all."""
-        # From here on a client that went away can no longer cancel its change.
-        group = [change for change in group if change.done.set_running_or_notify_cancel()]
-        self._said.clear()
-        try:
-            self._connection.execute("BEGIN IMMEDIATE")
-            answers = [(change, *self._apply(change)) for change in group]
-            self._connection.execute("COMMIT")
-        except sqlite3.DatabaseError as error:
-            trouble = self._refusal(error)
-            if self._connection.in_transaction or not isinstance(trouble, LedgerBusy):
-                self._reopen()
-            answers = [(change, None, trouble) for change in group]
-            self._said.clear()
-        for change, result, refused in answers:
-            if refused is None:
-                change.done.set_result(result)
-            else:
-                change.done.set_exception(refused)
-        for say in self._said:
-            say()
-
-    def _apply(self, change: _Change) -> tuple[Any, Exception | None]:
-        """Run one change; its refusal, or a bug in it, leaves the others of the group alone."""
-        owed = len(self._said)
-        self._connection.execute("SAVEPOINT change")
-        refused: Exception | None = None
-        try:
-            result = change.apply(self._connection)
-        except Exception as error:
-            # The disk, a lock or damage concern the whole group.
-            if isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError:
-                raise
-            result, refused = None, error  # one change is a unit of work; its caller hears
-            self._connection.execute("ROLLBACK TO change")
-            del self._said[owed:]
-        self._connection.execute("RELEASE change")
-        return result, refused
-
-    def _reopen(self) -> None:
-        """After a failed commit, neither the transaction nor its descriptors are trusted."""
-        self._connection.close()
-        try:
-            self._connection = self._open_writer()
-        except TilldropError as error:
-            journal.ledger_failed(str(error))
 
     def _move(
         self,
@@ -349,15 +200,24 @@ class Ledger(LedgerReader):
     ) -> Delivery:
         if after not in MOVES[before]:
             raise MoveRefused(f"no delivery moves from {before} to {after}")
+        if after in (State.ARRIVED, State.RECEIVING) and before not in IN_WORK:
+            self._check_kept(connection, delivery_id)
         now = instant_text(self._now())
         columns = {**columns, "state": after, "reason": reason, "changed_at": now}
         if after is State.ARRIVED:
             columns["arrived_at"] = (KEEP_OR, now)
             columns["arrival_seq"] = (NEXT_SEQ,)
-        self._update(connection, delivery_id, before, columns)
-        delivery = self._fetch(connection, delivery_id)
-        self._note(connection, delivery, before, cause, reason)
+        delivery, peer = self._update(connection, delivery_id, before, columns)
+        if after is State.HELD and delivery.replay is not None:
+            pass_on(connection, delivery)
+            delivery = self._fetch(connection, delivery_id)
+        self._note(connection, delivery, before, cause, reason, peer)
         return delivery
+
+    def _check_kept(self, connection: sqlite3.Connection, delivery_id: str) -> None:
+        """Refuse to take up again what retention has just let go of."""
+        if self._fetch(connection, delivery_id).bytes_gone_at is not None:
+            raise NoLongerKept(f"the bytes of delivery {delivery_id} are no longer kept")
 
     def _update(
         self,
@@ -365,8 +225,8 @@ class Ledger(LedgerReader):
         delivery_id: str,
         state: State,
         columns: Mapping[str, object],
-    ) -> None:
-        """Compare and swap."""
+    ) -> tuple[Delivery, str]:
+        """Compare and swap; return the delivery as it is now, and from where it came."""
         names: list[str] = []
         values: list[object] = []
         for name, value in columns.items():
@@ -374,12 +234,15 @@ class Ledger(LedgerReader):
             names.append(f"{name} = {sql}")
             values.extend(instant_text(v) if isinstance(v, datetime) else v for v in bound)
         changed = connection.execute(
-            f"UPDATE deliveries SET {', '.join(names)} WHERE id = ? AND state = ?",  # noqa: S608
+            f"UPDATE deliveries SET {', '.join(names)} WHERE id = ? AND state = ?"  # noqa: S608
+            f" RETURNING {DETAIL}, peer",
             (*values, delivery_id, state),
-        ).rowcount
-        if changed == 0:
+        ).fetchall()
+        if not changed:
             there = self._fetch(connection, delivery_id).state
             raise MoveRefused(f"delivery {delivery_id} is {there}, not {state}")
+        *detail, peer = changed[0]
+        return read_delivery(detail), peer
 
     def _fetch(self, connection: sqlite3.Connection, delivery_id: str) -> Delivery:
         sql = f"SELECT {DETAIL} FROM deliveries WHERE id = ?"  # noqa: S608
@@ -395,6 +258,7 @@ class Ledger(LedgerReader):
         before: State | None,
         cause: Cause,
         reason: str | None,
+        peer: str,
     ) -> None:
         """Write the row in `moves` and owe the journal its line."""
         connection.execute(
@@ -402,9 +266,7 @@ class Ledger(LedgerReader):
             " VALUES (?, ?, ?, ?, ?, ?)",
             (delivery.id, before, delivery.state, cause, reason, instant_text(delivery.changed_at)),
         )
-        sql = "SELECT peer FROM deliveries WHERE id = ?"
-        [peer] = connection.execute(sql, (delivery.id,)).fetchone()
-        self._said.append(
+        self.said.append(
             lambda: journal.delivery_moved(
                 delivery.id,
                 delivery.customer,

@@ -11,27 +11,13 @@ from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from tilldrop.delivery import Delivery, State
-from tilldrop.ledger_reading import DETAIL, QUEUED, read_delivery
+from tilldrop.ledger_reading import DETAIL, HEADS, QUEUED, read_delivery
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
 
     from tilldrop.sqlite import sqlite3
-
-# One row a customer: the head of its queue, by jumping from customer to customer in the index.
-HEADS = f"""
-WITH RECURSIVE waiting_for (customer) AS (
-    SELECT min(customer) FROM deliveries WHERE {QUEUED}
-    UNION ALL
-    SELECT (SELECT min(customer) FROM deliveries WHERE {QUEUED} AND customer > w.customer)
-    FROM waiting_for AS w WHERE w.customer IS NOT NULL
-)
-SELECT {DETAIL} FROM deliveries WHERE id IN (
-    SELECT (SELECT id FROM deliveries WHERE {QUEUED} AND customer = w.customer
-            ORDER BY arrival_seq LIMIT 1)
-    FROM waiting_for AS w WHERE w.customer IS NOT NULL)
-"""  # noqa: S608  no value from outside is in the text
 
 # Those that wait behind a delivery.
 BEHIND = f"""

@@ -1,4 +1,4 @@
-"""What is taken out of the ledger for good: a customer, or what reports say of a person.
+"""What is taken out of the ledger for good: a customer, what is said of a person, what is old.
 
 Owns these statements. Promises that a customer's rows go in one commit, and only while nothing of
 it is received, waits for its import or is imported. What rows leave behind in the file and in its
@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING
 
 from tilldrop.delivery import Cause, State
 from tilldrop.errors import CustomerBusy, LedgerBusy, LedgerFailed, MoveRefused
+from tilldrop.ledger_reading import instant_text
 from tilldrop.mentions import without
+from tilldrop.rows import Report
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tilldrop.delivery import Delivery
     from tilldrop.ledger import Ledger
+    from tilldrop.ledger_reading import LedgerReader
     from tilldrop.sqlite import sqlite3
 
 CUSTOMER_REMOVED = "customer-removed"
@@ -65,9 +68,15 @@ def forget(ledger: Ledger, customer: str) -> int:
 
 
 def erase_mentions(ledger: Ledger, customer: str, texts: Sequence[str]) -> int:
-    """Take texts out of what reports of a customer's deliveries say was seen; returns how many."""
+    """Take texts out of what reports of a customer's deliveries say was seen; returns how many.
+
+    Also out of those that the worker has made and the ledger has not recorded yet.
+    """
 
     def apply(connection: sqlite3.Connection) -> int:
+        sql = "SELECT id FROM deliveries WHERE customer = ? AND state = 'importing'"
+        for (delivery,) in connection.execute(sql, (customer,)):
+            ledger.unsaid[delivery] = (*ledger.unsaid.get(delivery, ()), *texts)
         sql = f"SELECT delivery, run, report FROM runs WHERE {_OF_CUSTOMER}"  # noqa: S608
         changed = 0
         for delivery, run, report in connection.execute(sql, (customer,)).fetchall():
@@ -81,6 +90,45 @@ def erase_mentions(ledger: Ledger, customer: str, texts: Sequence[str]) -> int:
         return changed
 
     return ledger.submit(apply).result()
+
+
+def with_moves(ledger: LedgerReader, after: str, last: str, most: int) -> list[Delivery]:
+    """Return the oldest deliveries whose moves are known, between two ids. Cost: `most` of them."""
+    sql = (
+        "WITH RECURSIVE d (id, n) AS (SELECT (SELECT min(delivery) FROM moves"
+        " WHERE delivery > ?1), 1 UNION ALL SELECT (SELECT min(m.delivery) FROM moves AS m"
+        " WHERE m.delivery > d.id), n + 1 FROM d WHERE d.id IS NOT NULL AND n < ?3)"
+        " SELECT id FROM d WHERE id < ?2"
+    )
+    return [ledger.one(found) for (found,) in ledger.rows(sql, (after, last, most))]
+
+
+def shorten(ledger: Ledger, deliveries: Sequence[Delivery]) -> int:
+    """Forget the moves of deliveries, and what their reports quote; returns how many of them.
+
+    One that has moved since it was read is left alone. Cost: 14 ms for a hundred, in which
+    uploads wait for their acknowledgement.
+    """
+
+    def apply(connection: sqlite3.Connection) -> int:
+        return sum(_shorten(connection, each) for each in deliveries)
+
+    return ledger.submit(apply).result()
+
+
+def _shorten(connection: sqlite3.Connection, delivery: Delivery) -> bool:
+    there = "SELECT 1 FROM deliveries WHERE id = ? AND state = ? AND changed_at = ?"
+    as_read = (delivery.id, delivery.state, instant_text(delivery.changed_at))
+    if not connection.execute(there, as_read).fetchone():
+        return False
+    connection.execute("DELETE FROM moves WHERE delivery = ?", (delivery.id,))
+    sql = "SELECT run, report FROM runs WHERE delivery = ?"
+    for run, report in connection.execute(sql, (delivery.id,)).fetchall():
+        connection.execute(
+            "UPDATE runs SET report = ? WHERE delivery = ? AND run = ?",
+            (Report.from_json(report).to_short_json(), delivery.id, run),
+        )
+    return True
 
 
 def rewrite(ledger: Ledger) -> bool:

@@ -24,7 +24,7 @@ from tilldrop.rows import Report
 from tilldrop.sqlite import sqlite3
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
 T = TypeVar("T")
@@ -35,8 +35,43 @@ DETAIL = (
     " arrived_at, changed_at, run, attempts, not_before, feed, reason, sha256, fingerprint,"
     " bytes_gone_at, accepted, replay"
 )
+_COLUMNS = tuple(DETAIL.split(", "))
+_FIELDS = DETAIL.split(", ")
 UNFINISHED = "state IN ('receiving', 'waiting', 'broken')"
 QUEUED = "state IN ('arrived', 'importing')"
+# One row a customer: the head of its queue, by jumping from customer to customer in the index; left
+# to itself, SQLite walks through all that wait.
+_QUEUES = f"deliveries INDEXED BY deliveries_queue WHERE {QUEUED}"
+HEADS = f"""
+WITH RECURSIVE waiting_for (customer) AS (
+    SELECT min(customer) FROM {_QUEUES}
+    UNION ALL
+    SELECT (SELECT min(customer) FROM {_QUEUES} AND customer > w.customer)
+    FROM waiting_for AS w WHERE w.customer IS NOT NULL
+)
+SELECT {DETAIL} FROM deliveries WHERE id IN (
+    SELECT (SELECT id FROM deliveries WHERE {QUEUED} AND customer = w.customer
+            ORDER BY arrival_seq LIMIT 1)
+    FROM waiting_for AS w WHERE w.customer IS NOT NULL)
+"""  # noqa: S608  no value from outside is in the text
+
+# Names are found by steps in the index, each beyond the last: ?1 the customer, ?2 what they begin
+# with. U+10FFFF is in no name, so nothing lies behind it that begins alike.
+_NEXT_NAME = (
+    "(SELECT name FROM deliveries WHERE customer = ?1 AND arrival_seq IS NOT NULL"
+    " AND name > {} AND name < ?2 || char(0x10FFFF) ORDER BY name LIMIT 1)"
+)
+_STEPS = (
+    f"WITH RECURSIVE n (name) AS (SELECT {_NEXT_NAME.format('?2')}"  # noqa: S608  our own text
+    f" UNION ALL SELECT {_NEXT_NAME} FROM n WHERE n.name IS NOT NULL)"
+)
+_TAIL = "substr(n.name, length(?2) + 1)"
+_NAMES = _STEPS.format("n.name")
+# Of what lies in folders further down, one name each.
+_NAMES_INSIDE = _STEPS.format(
+    f"iif(instr({_TAIL}, '/'), substr(n.name, 1, length(?2) + instr({_TAIL}, '/'))"
+    " || char(0x10FFFF), n.name)"
+)
 
 
 def utcnow() -> datetime:
@@ -55,7 +90,7 @@ def _instant(text: str | None) -> datetime | None:
 
 def read_delivery(row: Sequence[Any]) -> Delivery:
     """Read a row that was selected with DETAIL."""
-    fields = dict(zip(DETAIL.split(", "), row, strict=True))
+    fields = dict(zip(_COLUMNS, row, strict=True))
     fields["state"] = State(fields["state"])
     for name in ("began_at", "arrived_at", "changed_at", "not_before", "bytes_gone_at"):
         fields[name] = _instant(fields[name])
@@ -74,11 +109,16 @@ class Move:
 
 
 class LedgerReader:
-    """Reads the ledger, beside the daemon or within it; a connection for each thread."""
+    """Reads the ledger, beside the daemon or within it; a connection for each thread.
+
+    on_stuck: called, by any thread, when SQLite holds locks against this very process: only a new
+    one gets out of that.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.is_damaged = False  # as far as was seen
+        self.on_stuck: Callable[[], object] = lambda: None
         self._local = threading.local()
         self._opened: list[sqlite3.Connection] = []
 
@@ -100,6 +140,8 @@ class LedgerReader:
                 # SQLite calls it damage, too, when the disk once failed to give a page (EIO).
                 return LedgerFailed(f"{self.path.name}: {error}; looked at again, it is sound")
             self.is_damaged = True
+        if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_PROTOCOL:
+            self.on_stuck()  # a mark that readers set stays locked: SQLite tried for ten seconds
         return named
 
     def _is_sound(self) -> bool:
@@ -156,6 +198,11 @@ class LedgerReader:
         """Return all deliveries in one state, in order of arrival, then of beginning."""
         return self._deliveries("state = ? ORDER BY arrival_seq, began_at", (state,))
 
+    def ids_in_state(self, state: State) -> list[str]:
+        """Return the ids of all deliveries in one state, in order of arrival. Cost: 1 us each."""
+        sql = "SELECT id FROM deliveries WHERE state = ? ORDER BY arrival_seq"
+        return [delivery_id for (delivery_id,) in self.rows(sql, (state,))]
+
     def latest_accepted(self, customer: str, name: str) -> Delivery | None:
         """Return the last acknowledged delivery of a name."""
         condition = "customer = ? AND name = ? AND arrival_seq IS NOT NULL"
@@ -171,30 +218,29 @@ class LedgerReader:
     def accepted_names(self, customer: str, folder: str | None = None) -> list[Delivery]:
         """Return the last acknowledged delivery of every name.
 
-        folder: only of those in it; "" is the root. Cost: the deliveries there; of the root, and
-        of all, the customer's index.
+        folder: only of those in it; "" is the root. Cost: three steps in the index for each name
+        there and one for each folder in it, however many deliveries a name has had.
         """
-        inside = "1" if folder is None else "instr(name, '/') = 0"
-        if folder:
-            inside = "name >= ?2 || '/' AND name < ?2 || '0'"  # 0 is the sign behind a slash
-            inside += " AND instr(substr(name, length(?2) + 2), '/') = 0"
-        sql = (
-            f"SELECT {DETAIL}, max(arrival_seq) FROM deliveries WHERE customer = ?1"  # noqa: S608
-            f" AND arrival_seq IS NOT NULL AND {inside} GROUP BY name"
+        prefix = f"{folder}/" if folder else ""
+        names, here = (
+            (_NAMES, "1") if folder is None else (_NAMES_INSIDE, f"instr({_TAIL}, '/') = 0")
         )
-        given = (customer, folder) if folder else (customer,)
-        return [read_delivery(row[:-1]) for row in self.rows(sql, given)]
+        detail = ", ".join(f"d.{column}" for column in _COLUMNS)
+        sql = (
+            f"{names} SELECT {detail} FROM n CROSS JOIN deliveries AS d"  # noqa: S608  our text
+            " ON d.arrival_seq = (SELECT max(arrival_seq) FROM deliveries WHERE customer = ?1"
+            f" AND name = n.name AND arrival_seq IS NOT NULL) WHERE {here}"
+        )
+        return [read_delivery(row) for row in self.rows(sql, (customer, prefix))]
 
-    def accepted_folders(self, customer: str) -> list[str]:
-        """Return the folders that hold an acknowledged delivery, each with a slash at its end.
+    def accepted_folders(self, customer: str, folder: str) -> list[str]:
+        """Return an acknowledged name of each folder that is directly in a folder; "" is the root.
 
-        Cost: the customer's index.
+        Cost: as `accepted_names`.
         """
-        sql = (
-            "SELECT DISTINCT rtrim(name, replace(name, '/', '')) FROM deliveries"
-            " WHERE customer = ? AND arrival_seq IS NOT NULL AND instr(name, '/') > 0"
-        )
-        return [folder for (folder,) in self.rows(sql, (customer,))]
+        prefix = f"{folder}/" if folder else ""
+        sql = f"{_NAMES_INSIDE} SELECT name FROM n WHERE instr({_TAIL}, '/') > 0"  # noqa: S608
+        return [name for (name,) in self.rows(sql, (customer, prefix))]
 
     def unfinished(self, customer: str, name: str | None = None) -> list[Delivery]:
         """Return what is being received, waits or broke off, latest change last."""
@@ -270,8 +316,11 @@ class LedgerReader:
         return str(found[0][0]) if found else None
 
     def next_attempt_at(self) -> datetime | None:
-        """Return when the earliest waiting retry is due; None if none waits."""
-        sql = "SELECT min(not_before) FROM deliveries WHERE state = 'arrived'"
+        """Return when the earliest waiting retry is due; None if none waits.
+
+        Only of those that are first in their customer's queue: all others wait for them.
+        """
+        sql = f"SELECT min(not_before) FROM ({HEADS}) WHERE state = 'arrived'"  # noqa: S608
         return _instant(self.rows(sql)[0][0])
 
     def bytes_older_than(self, state: State, before: datetime) -> list[Delivery]:
@@ -285,6 +334,11 @@ class LedgerReader:
         sql += " ORDER BY run DESC LIMIT 1" if run is None else " AND run = ?"
         found = self.rows(sql, (delivery_id,) if run is None else (delivery_id, run))
         return Report.from_json(found[0][0]) if found else None
+
+    def was_imported(self, delivery_id: str) -> bool:
+        """Say whether any run of a delivery booked it, whatever became of it later."""
+        sql = "SELECT EXISTS (SELECT 1 FROM runs WHERE delivery = ? AND outcome = 'imported')"
+        return bool(self.rows(sql, (delivery_id,))[0][0])
 
     def moves(self, delivery_id: str) -> list[Move]:
         """Return every state that a delivery went through, first to last."""

@@ -134,7 +134,7 @@ class Look:
         known_folders = view.folders(self.customer)
         made = self._made(known_folders)
         above = {each for one in made for each in view.parents(one) if known_folders.fits(each)}
-        held = self._ledger.accepted_folders(customer) if known_folders.patterns else []
+        held = self._ledger.accepted_folders(customer, folder) if known_folders.patterns else []
         there = known_folders.named | made | above | known_folders.held([*held, *unfinished])
         entries = [_folder(name) for name in sorted(view.inside(folder, there))]
         now = int(time.time())
@@ -180,13 +180,11 @@ class Look:
             return Reader(await self._intake.in_thread(lambda: self._receipt_text(delivery)))
         known = await self._intake.in_thread(lambda: self._known(name))
         delivery = view.open_read(name, known)
-        where = await self._intake.in_thread(lambda: self._spool.path_of(delivery.id))
-        if where is None:
+        descriptor = await self._intake.in_thread(lambda: self._spool.open_to_read(delivery.id))
+        if descriptor is None:
             raise NoSuchFile(f"the bytes of {delivery.id} are missing")
         journal.file_read(delivery.id, delivery.customer, delivery.name, self._door, self._peer)
-        return await self._intake.in_thread(
-            lambda: FileReader(self._intake, where, delivery.size_bytes)
-        )
+        return FileReader(self._intake, descriptor, delivery.size_bytes)
 
 
 def _folder(name: str) -> Entry:

@@ -137,10 +137,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tilldrop import sources
 from tilldrop.rows import CHILDREN, TABLES, ColumnKind
-from tilldrop.sources import FromColumn, FromFileName, Lookup, Source, Sql, columns_of
+from tilldrop.sources import FromColumn, FromFileName, Lookup, Source, Sql
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
 # Part of every fingerprint: raised when the same mapping would come to other rows than before,
 # so that a file sent again is imported again.
@@ -321,48 +321,6 @@ def _is_plain_source(source: Source) -> bool:
     return False
 
 
-def columns_needed(feed: Feed) -> tuple[str, ...]:
-    """Return the names of all columns that a file of the feed must have, each once.
-
-    Columns that [feeds.columns] adds are not among them, those that they are made of are; nor
-    are optional ones.
-    """
-    optional = {_folded(name.strip()) for name in feed.reading.optional}
-    return tuple(name for name in columns_mapped(feed) if _folded(name.strip()) not in optional)
-
-
-def columns_mapped(feed: Feed) -> tuple[str, ...]:
-    """Return the names of all columns that a feed reads where a file has them, each once."""
-    made: list[str] = []
-    for source in _all_sources(feed):
-        made += columns_of(source)
-    for conditions in (feed.skip, feed.only, feed.where, *(one.where for one in feed.sections)):
-        made += conditions
-    for column in feed.columns.values():
-        made += (column.by,) if isinstance(column, Lookup) else column.columns
-    made += feed.reading.fill_down
-    added = {_folded(name.strip()) for name in feed.columns}
-    once = {_folded(name.strip()): name for name in reversed(made)}
-    return tuple(name for folded, name in reversed(once.items()) if folded not in added)
-
-
-def settled_header(header: tuple[str, ...], reading: Reading) -> tuple[str, ...]:
-    """Return a header with other names of a column replaced by the one that is mapped."""
-    settled = list(header)
-    places = {_folded(name.strip()): at for at, name in reversed([*enumerate(header)])}
-    for wanted, others in reading.other_names.items():
-        names = [_folded(name.strip()) for name in (wanted, *others)]
-        if found := [places[name] for name in names if name in places]:
-            settled[found[0]] = wanted
-    return tuple(settled)
-
-
-def _all_sources(feed: Feed) -> Iterator[Source]:
-    yield from feed.sources.values()
-    for section in feed.sections:
-        yield from section.sources.values()
-
-
 def match_feed(feeds: tuple[Feed, ...], name: str) -> Feed | None:
     """Return the first feed one of whose patterns takes a name, or None.
 
@@ -410,10 +368,11 @@ def fingerprint(feed: Feed, *context: object) -> str:
 
 def _matches(pattern: str, name: str) -> bool:
     """Compare folder by folder, so that no wildcard crosses a slash."""
-    wanted = _folded(pattern).split("/")
-    parts = _folded(name).split("/")
+    wanted = folded(pattern).split("/")
+    parts = folded(name).split("/")
     return len(wanted) == len(parts) and all(map(fnmatchcase, parts, wanted))
 
 
-def _folded(text: str) -> str:
+def folded(text: str) -> str:
+    """Return a name in the form in which two that are alike are equal."""
     return unicodedata.normalize("NFC", text).casefold()

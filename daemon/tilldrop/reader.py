@@ -9,8 +9,6 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tilldrop.intake import Intake
 
 
@@ -32,10 +30,10 @@ class Reader:
 class FileReader(Reader):
     """Bytes of a delivery, read in a thread; the file may move meanwhile."""
 
-    def __init__(self, intake: Intake, path: Path, size_bytes: int) -> None:
+    def __init__(self, intake: Intake, descriptor: int, size_bytes: int) -> None:
         super().__init__(b"")
         self._intake = intake
-        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self._descriptor = descriptor
         self.size_bytes = size_bytes
 
     async def read(self, offset: int, size: int) -> bytes:

@@ -200,6 +200,8 @@ def _faults(report: Report, max_faults: int) -> Iterator[str]:
     faults = [f for f in report.faults if not f.warning and f.line and f is not the_reason]
     count = max(report.fault_count - (the_reason is not None), len(faults))
     listed = faults[:max_faults]
+    if count and not report.faults:
+        yield from ("", f"Faults: {count:,} (which they were is no longer kept)")
     if not listed:
         return
     yield ""

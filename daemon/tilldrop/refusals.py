@@ -15,9 +15,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from tilldrop import errors, passwords, receipts
-from tilldrop.customers import read_keys
 from tilldrop.delivery import ACCEPTED, CONTROL_REASONS, UNDONE, State
 from tilldrop.errors import FAULTS, KeyUnusable, TilldropError
+from tilldrop.public_keys import read_keys
 from tilldrop.toml_table import nearest
 
 if TYPE_CHECKING:

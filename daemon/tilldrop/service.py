@@ -13,7 +13,6 @@ Never touches a delivery itself.
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import resource
 import signal
@@ -22,12 +21,12 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tilldrop import audit, control, descriptors, home_lock, housekeeping, journal, removals, sqlite
+from tilldrop import audit, control, descriptors, home_lock, journal, removals, sqlite
 from tilldrop import config as configuration
 from tilldrop.audit_noting import Audit
 from tilldrop.config_changes import changes
@@ -37,15 +36,18 @@ from tilldrop.doors.folder import Folders
 from tilldrop.doors.ftp import Ftp
 from tilldrop.doors.sftp import Sftp
 from tilldrop.doors.sftp_algorithms import LEGACY
-from tilldrop.errors import TilldropError, WorkerLost
+from tilldrop.errors import LedgerBusy, TilldropError, WorkerLost
+from tilldrop.garbage import Garbage
 from tilldrop.guard import Guard
-from tilldrop.housekeeping import Housekeeping
+from tilldrop.housekeeping import Housekeeping, recover
 from tilldrop.importer import databases
 from tilldrop.importer.dispatch import Importer
 from tilldrop.importer.supervisor import Supervisor
 from tilldrop.intake import Intake
+from tilldrop.journal_lines import configure
 from tilldrop.ledger import Ledger
 from tilldrop.listening import Sockets
+from tilldrop.retention import Retention
 from tilldrop.sd_notify import notify, ping_interval_s
 from tilldrop.spool import Spool
 from tilldrop.turns import Turns, new_loop
@@ -68,6 +70,8 @@ GIVE_BACK_WITHIN_S = 5.0  # one commit
 # several times in every upload. Python's own is 5 ms.
 SWITCH_S = 0.001
 STOP_REST_S = 30  # what else a stop may take beyond its grace: sessions, threads, the worker
+LOOK_FOR_GARBAGE_S = 60.0
+HOUSEKEEPING_REST_S = 2.0
 SHORT_IMPORT_S = 2.0  # most imports end within it, so they get it whatever uploads took
 
 
@@ -77,7 +81,7 @@ def run(home: Path, config: Config) -> None:
     Raises AlreadyRunning, HomeUnusable, PortTaken, SpoolSplit, KeyUnusable, SchemaTooNew,
     SqliteTooOld, DatabaseDamaged, DataBusy, LedgerBusy, WorkerLost: nothing is left running.
     """
-    journal.configure(config.log.form, config.log.level)
+    configure(config.log.form, config.log.level)
     os.umask(PRIVATE_UMASK)
     descriptors.allow_most(config)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # passwords and rows are in memory
@@ -129,36 +133,20 @@ class Service:
         self._importer = Importer(
             self._ledger, self._spool, self._supervisor, self.config, self._bell
         )
+        retention = Retention(self._ledger, self._supervisor, self.config)
         self._keeper = Housekeeping(
-            self._ledger, self._spool, self._intake, self._watch, self.config, self._bell.ring
+            *(self._ledger, self._spool, self._intake, self._watch, self.config, self._bell.ring),
+            more=retention.work,
         )
         self._intake.on_waiting = self._keeper.wake
         self._passwords = ThreadPoolExecutor(PASSWORD_THREADS, "password")
         self._shares = ThreadPoolExecutor(SHARE_THREADS, "share")
         self._folders = Folders(self._intake, self.config, self._shares)
         self._audit = Audit(paths.audit, lambda: self._config.limits.audit_keep_days)
-        journal.configure(config.log.form, config.log.level, note=self._audit.note)
+        configure(config.log.form, config.log.level, note=self._audit.note)
         self._guard = Guard(lambda: self._config.guard)
-        shared = (self._intake, self._customers, self.config, self._passwords, self._guard)
-        listen = self._sockets.listen
-        self._doors: dict[str, Door] = {
-            "sftp": Sftp(config.sftp, *shared, listen=listen),
-            "sftp_legacy": Sftp(config.legacy_door(), *shared, LEGACY, listen=listen),
-            "ftp": Ftp(config.ftp, *shared, listen=listen),
-            "folder": self._folders,
-        }
-        deliveries = control.delivery_verbs(
-            self._ledger, self._spool, self._supervisor, self.config, self._bell.ring
-        )
-        verbs = {
-            **deliveries,
-            **removals.verbs(self._ledger, self._spool, self._supervisor, self.config),
-            "status": self._status,
-            "reload": self._reload,
-            "guard-list": self._penalties,
-            "guard-clear": self._forgive,
-        }
-        self._control = control.Control(paths.run, verbs)
+        self._doors = self._make_doors()
+        self._control = control.Control(paths.run, self._verbs())
         self._importing = _thread("importer", self._importer.run)
         self._keeping = _thread("housekeeping", self._keeper.run)
         self._started_at = datetime.now(UTC)
@@ -169,6 +157,27 @@ class Service:
         self._stop_at = 0.0
         self._reloading = asyncio.Lock()
         self._reload_task: asyncio.Task[None] | None = None
+
+    def _make_doors(self) -> dict[str, Door]:
+        config, listen = self._config, self._sockets.listen
+        shared = (self._intake, self._customers, self.config, self._passwords, self._guard)
+        return {
+            "sftp": Sftp(config.sftp, *shared, listen=listen),
+            "sftp_legacy": Sftp(config.legacy_door(), *shared, LEGACY, listen=listen),
+            "ftp": Ftp(config.ftp, *shared, listen=listen),
+            "folder": self._folders,
+        }
+
+    def _verbs(self) -> dict[str, control.Verb]:
+        """Return what the command line may ask."""
+        parts = (self._ledger, self._spool, self._supervisor, self.config)
+        return {
+            **control.delivery_verbs(*parts, self._bell.ring),
+            **removals.verbs(*parts),
+            **control.guard_verbs(self._guard),
+            "status": self._status,
+            "reload": self._reload,
+        }
 
     def config(self) -> Config:
         """Return the configuration in force now."""
@@ -182,6 +191,7 @@ class Service:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._signalled, number)
         loop.add_signal_handler(signal.SIGHUP, self._hung_up)
+        self._ledger.on_stuck = lambda: loop.call_soon_threadsafe(self._give_up)
         async with AsyncExitStack() as down:
             pinging = asyncio.create_task(self._ping())
             down.callback(pinging.cancel)
@@ -189,7 +199,8 @@ class Service:
             down.callback(self._ledger.close)
             await self._start(down)
             self._say_started()
-            gc.freeze()  # all of it lives as long as we do; to walk it stops the loop for 30 ms
+            collecting = asyncio.create_task(self._look_for_garbage(Garbage()))
+            down.callback(collecting.cancel)
             self._turns.begin()
             await self._stop.wait()
             notify("STOPPING=1")
@@ -198,10 +209,12 @@ class Service:
             notify(f"EXTEND_TIMEOUT_USEC={grace_s * 1_000_000}")
             journal.service_stopping(self._stopped_by, len(self._intake.uploads))
         journal.service_stopped()
+        if self._stopped_by == "ledger":
+            raise LedgerBusy("nobody else has the ledger's lock: only a new start frees it")
 
     async def _start(self, down: AsyncExitStack) -> None:
         """Start everything; what has to be ended is put on `down` before it begins."""
-        await asyncio.to_thread(housekeeping.recover, self._ledger, self._spool)
+        await asyncio.to_thread(recover, self._ledger, self._spool)
         down.callback(self._passwords.shutdown)
         down.callback(lambda: self._shares.shutdown(wait=False, cancel_futures=True))
         down.callback(self._intake.close)
@@ -251,7 +264,7 @@ class Service:
 
     async def _end_housekeeping(self) -> None:
         self._keeper.stop()
-        await asyncio.to_thread(self._keeping.join)
+        await asyncio.to_thread(self._keeping.join, HOUSEKEEPING_REST_S)  # the worker may hang
 
     async def _end_importing(self) -> None:
         """Let the import in hand finish within the grace; else it is done again at next start."""
@@ -259,9 +272,11 @@ class Service:
         left_s = self._stop_at + self._config.limits.stop_grace_s - time.monotonic()
         wait_s = max(left_s, SHORT_IMPORT_S)
         await self._unless_hurried(asyncio.to_thread(self._importing.join, wait_s))
-        if self._importing.is_alive():
+        left = [each for each in (self._importing, self._keeping) if each.is_alive()]
+        if left:
             await asyncio.to_thread(self._supervisor.stop)
-            await asyncio.to_thread(self._importing.join, GIVE_BACK_WITHIN_S)
+        for thread in left:
+            await asyncio.to_thread(thread.join, GIVE_BACK_WITHIN_S)
 
     async def _unless_hurried(self, waiting: Coroutine[Any, Any, object]) -> None:
         """Wait for something, or for a second signal."""
@@ -277,6 +292,12 @@ class Service:
         self._stopped_by, self._stop_at = number.name, time.monotonic()
         self._stop.set()
 
+    def _give_up(self) -> None:
+        """End, so that systemd starts it anew."""
+        self._stopped_by = self._stopped_by or "ledger"
+        self._hurry.set()
+        self._stop.set()
+
     async def _ping(self) -> None:
         """Tell systemd that loop and threads are alive, if it wants to know."""
         interval_s = ping_interval_s()
@@ -287,6 +308,11 @@ class Service:
             if not began or ending or all(thread.is_alive() for thread in threads):
                 notify("WATCHDOG=1")
             await asyncio.sleep(interval_s)
+
+    async def _look_for_garbage(self, garbage: Garbage) -> None:
+        while True:
+            await asyncio.sleep(LOOK_FOR_GARBAGE_S)
+            garbage.look(sum(door.sessions for door in self._doors.values()))
 
     # -- reload --------------------------------------------------------------------------------
 
@@ -311,7 +337,7 @@ class Service:
             await asyncio.to_thread(databases.prepare_sandbox, new)
             changed = changes(self._config, new)
             self._config = new
-            journal.configure(new.log.form, new.log.level, note=self._audit.note)
+            configure(new.log.form, new.log.level, note=self._audit.note)
             self._spool.reserve_bytes = new.limits.reserve_bytes
             self._customers.reload()
             for door in self._doors.values():
@@ -319,22 +345,6 @@ class Service:
             self._keeper.wake()
             journal.config_reloaded(len(new.customers), needs_restart, changed)
             return {"customers": len(new.customers), "needs_restart": needs_restart}
-
-    # -- guard ---------------------------------------------------------------------------------
-
-    async def _penalties(self, _request: dict[str, Any]) -> dict[str, object]:
-        """Say what is held against whom."""
-        penalties = [asdict(one) for one in self._guard.penalties()]
-        return {"penalties": penalties, "waiting": self._guard.waiting}
-
-    async def _forgive(self, request: dict[str, Any]) -> dict[str, object]:
-        """Lift the penalty of one source, or of all."""
-        wanted = request.get("source")
-        sources = [wanted] if wanted else [one.source for one in self._guard.penalties()]
-        forgiven = [source for source in sources if self._guard.forgive(str(source))]
-        for source in forgiven:
-            journal.source_forgiven(source)
-        return {"forgiven": forgiven}
 
     # -- status --------------------------------------------------------------------------------
 

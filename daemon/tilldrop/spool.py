@@ -11,14 +11,16 @@ Never looks into a file, never knows a state.
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import shutil
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from tilldrop.errors import SpoolFailed, SpoolFull, SpoolSplit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
 FILE_MODE = 0o600
@@ -36,8 +38,7 @@ class Spool:
         self.reserve_bytes = reserve_bytes
         for folder in (root, self.receiving, self.arrived, self.kept):
             folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
-        devices = {f.stat().st_dev for f in (self.receiving, self.arrived, self.kept)}
-        if len(devices) > 1:
+        if len({_mount_of(f) for f in (self.receiving, self.arrived, self.kept)}) > 1:
             raise SpoolSplit(f"{root}: receiving, arrived and kept must lie on one file system")
 
     def check_room(self, wanted_bytes: int = 0) -> None:
@@ -56,12 +57,14 @@ class Spool:
         return _opened(self.receiving / delivery_id, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
 
     def copy_into(self, delivery_id: str, descriptor: int) -> int:
-        """Copy the bytes of another delivery to an open new file; return how many."""
-        source = self.path_of(delivery_id)
-        if source is None:
-            return 0
+        """Copy the bytes of another delivery to an open new file; return how many.
+
+        Raises SpoolFailed if they are gone, SpoolFull.
+        """
         copied = 0
-        reader = _opened(source, os.O_RDONLY | os.O_CLOEXEC)
+        reader = self.open_to_read(delivery_id)
+        if reader is None:
+            raise SpoolFailed(f"the bytes of {delivery_id} are missing")
         try:
             while count := os.copy_file_range(reader, descriptor, COPY_CHUNK_BYTES):
                 copied += count
@@ -74,6 +77,24 @@ class Spool:
     def accept(self, delivery_id: str) -> None:
         """Receiving -> arrived. Doing it again after it was done is fine."""
         self._move(delivery_id, self.receiving, self.arrived)
+
+    def accept_all(self, delivery_ids: Sequence[str]) -> dict[str, SpoolFull | SpoolFailed]:
+        """Receiving -> arrived for several: each a rename, all of them one sync of each folder.
+
+        Returns why, of those that did not come to be there durably.
+        """
+        refused: dict[str, SpoolFull | SpoolFailed] = {}
+        for delivery_id in delivery_ids:
+            try:
+                self._move(delivery_id, self.receiving, self.arrived, durable=False)
+            except (SpoolFull, SpoolFailed) as error:
+                refused[delivery_id] = error
+        try:
+            for folder in (self.arrived, self.receiving):
+                _sync_folder(folder)
+        except (SpoolFull, SpoolFailed) as error:
+            refused = {one: type(error)(str(error)) for one in delivery_ids} | refused
+        return refused
 
     def keep(self, delivery_id: str) -> None:
         """Arrived -> kept. Doing it again is fine.
@@ -102,9 +123,20 @@ class Spool:
         return self.arrived / delivery_id
 
     def path_of(self, delivery_id: str) -> Path | None:
-        """Return where the bytes are now; None if they are gone."""
-        folders = (self.kept, self.arrived, self.receiving)
-        return next((f / delivery_id for f in folders if (f / delivery_id).exists()), None)
+        """Return where the bytes are now; None if they are gone. They may move on at once."""
+        return next((path for path in self._places(delivery_id) if path.exists()), None)
+
+    def open_to_read(self, delivery_id: str) -> int | None:
+        """Open the bytes, wherever they are; None if they are gone."""
+        for path in self._places(delivery_id):
+            with suppress(FileNotFoundError):
+                return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        return None
+
+    def _places(self, delivery_id: str) -> tuple[Path, ...]:
+        """Return where bytes may be, in an order in which a file that moves is not missed."""
+        forth_and_back = (self.receiving, self.arrived, self.kept, self.arrived)
+        return tuple(folder / delivery_id for folder in forth_and_back)
 
     def size_receiving(self, delivery_id: str) -> int:
         """Return the size on disk of an unfinished upload, 0 if there is none."""
@@ -116,6 +148,14 @@ class Spool:
     def strays(self, folder: Path) -> list[str]:
         """Return the names of all files in one of the spool's folders."""
         return sorted(entry.name for entry in os.scandir(folder) if entry.is_file())
+
+    def holds(self, delivery_id: str, sha256: str) -> bool:
+        """Say whether the bytes are there and have that hash. Cost: reads them."""
+        descriptor = self.open_to_read(delivery_id)
+        if descriptor is None:
+            return False
+        with open(descriptor, "rb") as file:  # noqa: PTH123  a descriptor, not a path
+            return hashlib.file_digest(file, "sha256").hexdigest() == sha256
 
     def put_in_place(self, delivery_id: str, source: Path) -> None:
         """Let a file take the place of a delivery's bytes; nothing if it did so already.
@@ -139,7 +179,7 @@ class Spool:
 
     def drop(self, delivery_id: str) -> None:
         """Remove the bytes, wherever they are; retention and discarded uploads."""
-        if (path := self.path_of(delivery_id)) is not None:
+        for path in self._places(delivery_id):
             path.unlink(missing_ok=True)
 
     def sync_drops(self) -> None:
@@ -157,6 +197,18 @@ class Spool:
             raise failure(error, f"cannot move {delivery_id} to {target.name}") from error
         for folder in (target, source) if durable else ():
             _sync_folder(folder)
+
+
+def _mount_of(folder: Path) -> tuple[int, str]:
+    """Tell file systems apart, and mounts of one: rename(2) does not go from one to another."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with suppress(OSError), open(f"/proc/self/fdinfo/{descriptor}", encoding="ascii") as told:  # noqa: PTH123  not a file
+            mount = next((line for line in told if line.startswith("mnt_id:")), "")
+            return os.fstat(descriptor).st_dev, mount
+        return os.fstat(descriptor).st_dev, ""
+    finally:
+        os.close(descriptor)
 
 
 def _opened(path: Path, flags: int) -> int:

@@ -129,6 +129,8 @@ class Upload:
         self._writing: asyncio.Future[None] | None = None
         self._syncing: asyncio.Future[None] | None = None
         self._unsynced_bytes = 0
+        self._changes = 0  # counted when each is made, to know whether a sync came after it
+        self._changes_synced = -1
         self._flights: set[asyncio.Future[Any]] = set()
 
     @property
@@ -152,6 +154,7 @@ class Upload:
             if not self._gathered:
                 self._gathered_at = start
             self._gathered += chunk
+            self._changes += 1
             self.ranges.add(start, start + len(chunk))
             if len(self._gathered) >= GATHER_BYTES:
                 await self._send_off()
@@ -170,6 +173,7 @@ class Upload:
             await self._change()
             await self.flush()
             await self._in_thread(lambda: os.ftruncate(self._descriptor, size))
+            self._changes += 1
         except TilldropError as error:
             self.poison = self.poison or error
             raise
@@ -196,13 +200,18 @@ class Upload:
         await self._land()
 
     async def sync(self) -> None:
-        """Make everything durable. Raises what write raises."""
+        """Make everything durable. Raises what write raises. Again costs nothing."""
         self._check()
+        if self._changes_synced == self._changes:
+            return
         try:
-            await self._land()
-            await self._have_synced()
+            while self._writing is not None or self._syncing is not None:
+                await self._land()
+                await self._have_synced()
             chunk, at = self._take_gathered()
+            changes = self._changes
             await self._in_thread(lambda: self._write_and_sync(chunk, at))
+            self._changes_synced = changes
         except TilldropError as error:
             # After a failed fsync the kernel may have dropped the bytes: never trust it again.
             self.poison = self.poison or error
@@ -232,7 +241,10 @@ class Upload:
         if self.seed is not None:
             seed, self.seed = self.seed, None
             await self._say_gap(0)  # after a crash nobody could tell old bytes from new ones
-            await self._in_thread(lambda: self._spool.copy_into(seed, self._descriptor))
+            copied = await self._in_thread(lambda: self._spool.copy_into(seed, self._descriptor))
+            self._changes += 1
+            if copied != self.ranges.prefix:  # else its end would be acknowledged with a hole
+                raise SpoolFailed(f"{copied} of {self.ranges.prefix} bytes of {seed} are there")
 
     async def _admit(self, start: int, end: int) -> None:
         if end > self._max_bytes:

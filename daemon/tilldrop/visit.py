@@ -8,6 +8,7 @@ methods raise TilldropError only. Never speaks a protocol.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from tilldrop import journal, view
@@ -124,10 +125,18 @@ class Visit(Look):
             await asyncio.wrap_future(moving)
         except MoveRefused as error:
             raise UploadTaken(f"{delivery.id} was resumed elsewhere") from error
-        descriptor = await self._intake.in_thread(lambda: self._spool.open_again(delivery.id))
-        upload = self._upload(delivery.id, name, descriptor, delivery.size_bytes)
-        upload.mtime = delivery.mtime
-        await upload.start_at(keep_bytes)
+        try:
+            descriptor = await self._intake.in_thread(lambda: self._spool.open_again(delivery.id))
+            upload = self._upload(delivery.id, name, descriptor, delivery.size_bytes)
+            upload.mtime = delivery.mtime
+            await upload.start_at(keep_bytes)
+        except TilldropError:
+            # Else it would be received by nobody until the next start.
+            as_before = (delivery.id, State.RECEIVING, State.BROKEN, Cause.LOST)
+            broken = self._ledger.move(*as_before, size_bytes=keep_bytes, gap_from=None)
+            with suppress(TilldropError):  # start-up does it again
+                await asyncio.wrap_future(broken)
+            raise
         self._ledger.amend(delivery.id, State.RECEIVING, gap_from=None)
         return upload
 

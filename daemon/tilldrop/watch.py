@@ -113,7 +113,8 @@ class Watch:
         if self._polling:
             self._observer = PollingObserver(timeout=POLL_INTERVAL_S)
         else:
-            self._descriptor = _Descriptor(self._overflowed)
+            on_arrival = None if self._writes else self._arrived
+            self._descriptor = _Descriptor(self._overflowed, on_arrival)
             emitter = _WriteEmitter if self._writes else _ArrivalEmitter
             self._observer = BaseObserver(emitter, inotify_fd=self._descriptor)
             self._descriptor.start()
@@ -130,6 +131,9 @@ class Watch:
         if not emitters or not all(emitter.is_alive() for emitter in emitters):
             return False
         return self._descriptor is None or self._descriptor.is_alive()
+
+    def _arrived(self) -> None:
+        self._ring(Cause.WATCHDOG)
 
     def _overflowed(self) -> None:
         journal.watch_overflowed()
@@ -163,13 +167,22 @@ class _Descriptor(InotifyFD):
     """watchdog's reader of inotify, which also tells of an overflow.
 
     watchdog 7.1 logs a warning and tells no event handler; 7.0 even drops the event.
+    on_arrival: called for a file that comes, where nobody asks which: beside busy doors, the way
+    through watchdog's two other threads takes longer than all else between rename and ring.
     """
 
-    def __init__(self, on_overflow: Callable[[], None]) -> None:
+    def __init__(
+        self, on_overflow: Callable[[], None], on_arrival: Callable[[], None] | None
+    ) -> None:
         super().__init__()
         self._on_overflow = on_overflow
+        self._on_arrival = on_arrival
 
     def handle_event(self, event: InotifyEvent) -> None:
+        comes = (event.is_moved_to or event.is_create) and not event.is_directory
+        if self._on_arrival is not None and comes:
+            self._on_arrival()
+            return
         super().handle_event(event)
         if event.is_queue_overflow:
             self._on_overflow()

@@ -15,7 +15,7 @@ from pathlib import Path
 from tests.bench.figures import record
 from tests.daemon import make_home, sales
 from tilldrop import config as configuration
-from tilldrop import journal
+from tilldrop import journal_lines
 from tilldrop.delivery import Cause, State
 from tilldrop.importer import databases
 from tilldrop.importer.dispatch import Importer
@@ -51,7 +51,7 @@ def _backlog(folder: Path, files: int, rows: int) -> float:
     config = configuration.load(make_home(folder / "home", folder / "keys"))
     paths = config.paths
     paths.run.mkdir(parents=True)
-    journal.configure("json", "error")
+    journal_lines.configure("json", "error")
     databases.prepare(config)
     spool = Spool(paths.spool, reserve_bytes=0)
     ledger = Ledger(paths.ledger)

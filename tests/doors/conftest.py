@@ -20,7 +20,7 @@ import paramiko
 import pytest
 
 from tests.daemon import PASSWORD, add_customer, make_home, make_key, wait_for
-from tilldrop import journal
+from tilldrop import journal_lines
 from tilldrop.config import load
 from tilldrop.config_limits import OwnLimits
 from tilldrop.customers import Customers
@@ -356,11 +356,11 @@ def ftp(open_ftp: Callable[..., FtpHere]) -> FtpHere:
 def said() -> Iterator[Said]:
     """Listen to the journal."""
     stream = io.StringIO()
-    journal.configure("json", "info", stream)
+    journal_lines.configure("json", "info", stream)
 
     def events(name: str) -> list[dict[str, Any]]:
         lines = [json.loads(line) for line in stream.getvalue().splitlines()]
         return [line for line in lines if line["event"] == name]
 
     yield events
-    journal.configure("auto", "info")
+    journal_lines.configure("auto", "info")

@@ -106,6 +106,9 @@ class Ends:
     def write(self, chunk: bytes) -> None:
         self.written += chunk
 
+    async def drain(self) -> None:
+        """All is taken at once."""
+
     def is_closing(self) -> bool:
         return self.closed
 

@@ -21,7 +21,14 @@ from tests.doors.request_tables import MANUAL
 from tests.doors.sftp_packets import text
 from tilldrop.delivery import State
 from tilldrop.doors.sftp import Sftp
-from tilldrop.doors.sftp_algorithms import LEGACY
+from tilldrop.doors.sftp_algorithms import (
+    LEGACY,
+    MODERN,
+    OLD_CIPHERS,
+    OLD_KEY_EXCHANGES,
+    OLD_MACS,
+    OLD_SIGNATURES,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -157,6 +164,45 @@ def put(door: Door, local: Path, key: Path, *options: str) -> subprocess.Complet
     batch.write_text(f"put {local} sales.csv\n")
     words = [f"-o{one}" for one in options]
     return door.run("sftp", *words, *door.ssh_options(key), "-b", str(batch), f"acme@{HOST}")
+
+
+# What broke in practice, and what no till is so old as to need.
+NEVER = ("arcfour", "blowfish", "cast128", "none", "md5", "group1-", "dss", "96", "nistp")
+
+
+def offered(found: dict[str, Any]) -> dict[str, set[str]]:
+    """Return the algorithms that ssh-audit was offered, by sort, but for marks that are none."""
+    return {
+        group: {one["algorithm"] for one in found[group] if not one["algorithm"].startswith("kex-")}
+        for group in ("kex", "key", "enc", "mac")
+    }
+
+
+def test_ssh_audit_finds_at_the_legacy_door_what_old_tills_need_and_nothing_older(
+    door: Door,
+) -> None:
+    door.config = replace(door.config, sftp=replace(door.config.sftp, max_connections=100))
+    with legacy(door) as port:
+        found = audit(port)
+    there, usual = offered(found), offered(audit(door.port))
+    added = {group: there[group] - usual[group] for group in there}
+    assert added == {
+        "kex": set(OLD_KEY_EXCHANGES),
+        "key": set(OLD_SIGNATURES),
+        "enc": set(OLD_CIPHERS),
+        "mac": set(OLD_MACS),
+    }
+    assert all(usual[group] <= there[group] for group in there)
+    assert there["enc"] == {*MODERN.ciphers, *OLD_CIPHERS}
+    every = [name for names in there.values() for name in names]
+    assert [name for name in every if any(bad in name for bad in NEVER)] == []
+    failed = {
+        one["algorithm"]
+        for group in there
+        for one in found[group]
+        if one.get("notes", {}).get("fail")
+    }
+    assert failed <= {name for names in added.values() for name in names}
 
 
 @pytest.mark.filterwarnings("ignore:Diffie-Hellman over finite fields")  # from cryptography 50 on

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tests.daemon import sales, wait_for
-from tilldrop import journal
+from tilldrop import journal_lines
 from tilldrop.config import load
 from tilldrop.delivery import State
 from tilldrop.doors.folder import Folders
@@ -70,7 +70,7 @@ class Till:
         self.ledger = Ledger(self.config.paths.ledger)
         self.spool = Spool(self.config.paths.spool, 0)
         self.said = io.StringIO()
-        journal.configure("json", "info", self.said)
+        journal_lines.configure("json", "info", self.said)
         self._thread: threading.Thread | None = None
 
     def configure(self, more: str = "") -> None:

@@ -24,6 +24,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.faults.atlas import VAIN_MOST
 from tests.faults.bed import small_host_keys
 from tests.faults.course import Sweep, side_by_side
 from tests.faults.error_sweep import ErrorSweep
@@ -31,7 +32,7 @@ from tests.faults.kill_sweep import KillSweep
 from tests.faults.power import power
 from tests.faults.scenes import SCENES, play
 from tests.faults.verb_sweep import VerbSweep
-from tilldrop import journal
+from tilldrop import journal_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,7 +77,7 @@ def kills(order: Order) -> Outcome:
 
 
 def kills_of_commands(order: Order) -> Outcome:
-    """kill -9 of commands that work without a daemon."""
+    """kill -9 of commands, and errors of their calls."""
     done = side_by_side(VerbSweep, order.folder, order.keys, order.seed, order.seconds, order.jobs)
     return _told(done, "each said again")
 
@@ -116,7 +117,7 @@ def scenes(order: Order) -> Outcome:
 # name -> its share of the time, and what it does.
 PARTS: dict[str, tuple[float, Callable[[Order], Outcome]]] = {
     "kills": (0.4, kills),
-    "kills of commands": (0.05, kills_of_commands),
+    "kills and errors of commands": (0.05, kills_of_commands),
     "errors of system calls": (0.25, errors),
     "power loss": (0.2, power_loss),
     "faults that last": (0.1, scenes),
@@ -133,13 +134,15 @@ def _told(done: Sweep, aside: str) -> Outcome:
     fired = (
         f"{done.fired.total()} in {done.tried} tries"
         f" ({', '.join(f'{name} {count}' for name, count in sorted(who.items()))}; {aside});"
-        f" {reach.met} of {reach.always} places and {reach.kinds_met} of {reach.kinds} kinds of"
-        f" call that every pass of {', '.join(ways)} makes: {calls}"
+        f" {reach.met} of {reach.always} places ({reach.given_up} of the others tried"
+        f" {VAIN_MOST} times) and {reach.kinds_met} of {reach.kinds} kinds of call that every pass"
+        f" of {', '.join(ways)} makes: {calls}"
     )
     missed = [
-        f"not met, {way}: {count} of {kind}"
+        f"not met, {way}, in {tries} tries: {place.kind} {place.number}"
         for way, atlas in done.atlases.items()
-        for kind, count in sorted(atlas.missed().items())
+        for place, tries in atlas.missed()
+        if tries
     ]
     uploads = f"{done.uploads}, {done.acknowledged} of them acknowledged, in {done.homes} homes"
     counts = [f"{name} {count}" for name, count in sorted(done.fired.items())]
@@ -187,7 +190,7 @@ def main() -> int:
     whole = sum(share for share, _ in parts.values())
     place = str(FAST_DISK) if os.access(FAST_DISK, os.W_OK) else None
     folder = Path(tempfile.mkdtemp(prefix="tilldrop-faults-", dir=place))
-    journal.configure("auto", "warning")
+    journal_lines.configure("auto", "warning")
     rows, broken = {}, False
     try:
         keys = small_host_keys(folder / "keys")

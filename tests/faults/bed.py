@@ -103,6 +103,7 @@ class Bed:
         self.said: list[str] = []  # what a way itself found wrong
         self.marked: list[int] = []
         self.removed: list[str] = []
+        self.lives: list[str] = []
 
     # -- the daemon ------------------------------------------------------------------------------
 

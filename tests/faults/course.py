@@ -24,9 +24,10 @@ from typing import TYPE_CHECKING
 from tests.daemon import wait_for
 from tests.faults.atlas import Atlas, Reach
 from tests.faults.bed import INBOX, Bed
+from tests.faults.tracer import Place
 from tests.faults.warm import PR_SET_PDEATHSIG, Warm, prctl
 from tests.faults.ways import WAYS, wait_over
-from tilldrop import journal
+from tilldrop import journal_lines
 from tilldrop.delivery import State
 from tilldrop.ledger_reading import instant_text, utcnow
 from tilldrop.sqlite import sqlite3
@@ -34,7 +35,7 @@ from tilldrop.sqlite import sqlite3
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from tests.faults.tracer import Hit, Place
+    from tests.faults.tracer import Count, Hit
 
 START = "start"
 PASSES = 3
@@ -42,6 +43,7 @@ COMPLAINTS_MOST = 20
 TELL_EVERY_S = 120
 BED_UPLOADS = 150  # then a new home is begun, so that no try gets slower
 LONG_AGO = timedelta(days=1000)
+AMID = Place("daemon", "rename", "receiving/*", 2)
 
 
 @dataclass(slots=True)
@@ -50,6 +52,7 @@ class Sweep:
 
     refused: ways that a client or an operator could not go to their end. ended: ends of the
     daemon that no kill was the cause of. restarts: how often it took one to put things right.
+    slowest: seconds of the try that took longest, and which it was.
     """
 
     tried: int = 0
@@ -60,18 +63,20 @@ class Sweep:
     ended: int = 0
     restarts: int = 0
     homes: int = 0
+    slowest: tuple[float, str] = (0.0, "")
     complaints: list[str] = field(default_factory=list)
     atlases: dict[str, Atlas] = field(default_factory=dict)
 
     def reach(self) -> Reach:
         """Say how many places were met, over all ways."""
-        return sum((atlas.reach() for atlas in self.atlases.values()), Reach(0, 0, 0, 0))
+        return sum((atlas.reach() for atlas in self.atlases.values()), Reach(0, 0, 0, 0, 0))
 
     def add(self, other: Sweep) -> None:
         """Take in what another sweep did at the same time."""
         for name in ("tried", "uploads", "acknowledged", "refused", "ended", "restarts", "homes"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.fired += other.fired
+        self.slowest = max(self.slowest, other.slowest)
         self.complaints += other.complaints
         for name, atlas in other.atlases.items():
             self.atlases.setdefault(name, Atlas()).add(atlas)
@@ -82,9 +87,11 @@ class Sweep:
         reach = self.reach()
         return (
             f"{self.tried} tries, {self.fired.total()} fired ({kinds});"
-            f" {reach.met} of {reach.always} places, {reach.kinds_met} of {reach.kinds} kinds;"
+            f" {reach.met} of {reach.always} places ({reach.given_up} given up),"
+            f" {reach.kinds_met} of {reach.kinds} kinds;"
             f" {self.uploads} uploads, {self.acknowledged} acknowledged, {self.homes} homes;"
             f" {self.refused} refused, {self.ended} ends, {self.restarts} restarts;"
+            f" slowest {self.slowest[0]:.1f} s: {self.slowest[1]};"
             f" {len(self.complaints)} complaints"
         )
 
@@ -108,6 +115,7 @@ class Course:
         self.warm = Warm()
         self.done = Sweep(atlases={name: Atlas() for name in (*self.ways, START)})
         self.bed: Bed | None = None
+        self._began_at = time.monotonic()
 
     def run(self, until: float, passes: int = PASSES) -> Sweep:
         """Count the ways, then try until the monotonic clock says so or much has gone wrong."""
@@ -133,16 +141,24 @@ class Course:
         """Try once."""
         raise NotImplementedError
 
+    def begin(self) -> None:
+        """Count a try and take its time, until `blame`."""
+        self.done.tried += 1
+        self._began_at = time.monotonic()
+
     def note(self, way: str, hits: list[Hit]) -> list[Hit]:
         """Count what was killed, and where."""
         for hit in hits:
             self.done.atlases[way].met[hit.place] += 1
             suffix = " at start" if way == START else ""
-            self.done.fired[f"{hit.place.who} {hit.place.call}{suffix}"] += 1
+            error = "" if hit.did == "kill" else f" {hit.did}"
+            self.done.fired[f"{hit.place.who} {hit.place.call}{error}{suffix}"] += 1
         return hits
 
     def blame(self, what: str, found: list[str]) -> None:
-        """Note what went wrong, with what the daemon said, and leave the home."""
+        """End a try: note what went wrong, with what the daemon said, and leave the home."""
+        took_s = round(time.monotonic() - self._began_at, 1)
+        self.done.slowest = max(self.done.slowest, (took_s, what))
         if not found or self.bed is None:
             return
         said = self.bed.daemon.log_tail()
@@ -166,20 +182,20 @@ class Course:
             self.warm.arm({})
             drive(bed)
             self.warm.arm({})
-            self.learn(name)
+            self.learn(name, self.warm.counts)
             if found := bed.check():
                 self.blame(f"nothing was done, {name}", found)
                 return
-        self._kill_amid(bed)
+        self.kill_amid(bed)
         bed.start()
         wait_over(bed)
         self.warm.arm({})
-        self.learn(START)
+        self.learn(START, self.warm.counts)
 
-    def learn(self, way: str) -> None:
+    def learn(self, way: str, counts: list[Count]) -> None:
         """Take in the calls of a way that nothing was done to."""
-        counts = [count for count in self.warm.counts if count[1] not in self.not_tried]
-        self.done.atlases[way].learn(counts)
+        wanted = [count for count in counts if count[1] not in self.not_tried]
+        self.done.atlases[way].learn(wanted)
 
     def least_tried(self) -> str:
         """Return the way that was tried least for its length."""
@@ -203,16 +219,16 @@ class Course:
             self.bed.start()
         return self.bed
 
-    def _kill_amid(self, bed: Bed) -> None:
-        """Kill it where there is much to recover."""
-        self.warm.arm({})
+    def kill_amid(self, bed: Bed) -> None:
+        """Kill it where there is much to recover: one file taken, one half, one not yet."""
+        self.warm.arm({AMID: "kill"})
         for _ in range(3):
             sent = bed.next_file()
             sent.acknowledged = True
             (bed.daemon.home / sent.name).write_bytes(sent.content)
             (bed.daemon.home / sent.name).rename(bed.daemon.home / INBOX / sent.name)
-        wait_for("an import", lambda: bed.daemon.ledger().count_by_state().get(State.ARRIVED))
-        bed.daemon.kill()
+        wait_for("the kill", lambda: not bed.is_up())
+        bed.daemon.wait_until_ended()
         age(bed)
 
     def _leave_bed(self) -> None:
@@ -272,7 +288,7 @@ def _alone(
     until = time.monotonic() + seconds
     prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    journal.configure("auto", "warning")
+    journal_lines.configure("auto", "warning")
     logging.getLogger("paramiko").setLevel(logging.CRITICAL)  # it tells each lost connection
     folder.mkdir(parents=True)
     course = make(folder, keys, seed)

@@ -56,8 +56,8 @@ class ErrorSweep(Course):
     """A course on which calls fail."""
 
     also = (START,)
-    # Linux fails it only where memory is so short that one lock cannot be cut in two; SQLite's
-    # lock is then held against itself for as long as the process lives.
+    # Linux fails it only where memory is so short that one lock cannot be cut in two. What comes
+    # of it takes the daemon a quarter of a minute: `scenes_unlock`.
     not_tried = frozenset({UNLOCK})
 
     def __init__(
@@ -67,7 +67,7 @@ class ErrorSweep(Course):
 
     def attempt_at(self, bed: Bed, way: str, place: Place, error: str = "") -> None:
         """Try once."""
-        self.done.tried += 1
+        self.begin()
         error = error or self.dice.choice(errors_of(place))
         before = len(bed.sent)
         found: list[str] = []
@@ -105,8 +105,12 @@ class ErrorSweep(Course):
             self.done.fired[f"{hit.place.who} {hit.place.call} {hit.did}"] += 1
         return hits
 
+    def after_error(self, bed: Bed) -> None:
+        """Do what is to be done before the daemon must take more."""
+
     def _go_on(self, bed: Bed) -> Iterator[str]:
         """See that the daemon is up, or comes up as its service would bring it, and takes more."""
+        self.after_error(bed)
         if not bed.is_up():
             self.done.ended += 1
             if bed.daemon.process is not None and bed.daemon.wait_until_ended() == 0:

@@ -28,12 +28,14 @@ if TYPE_CHECKING:
     from tests.faults.tracer import Hit, Place
 
 DEATH_S = 30
-CHAIN_MOST = 8  # kills in one recovery after another
+CHAIN_MOST = 4  # starts with a kill, one after another
 AGED_ONE_IN = 4
 
 
 class KillSweep(Course):
     """A course on which processes are killed."""
+
+    also = (START,)
 
     def __init__(
         self, folder: Path, host_keys: Path, seed: int, ways: Iterable[str] = (), bug: str = "none"
@@ -42,12 +44,16 @@ class KillSweep(Course):
 
     def attempt_at(self, bed: Bed, way: str, place: Place) -> None:
         """Try once."""
-        self.done.tried += 1
+        self.begin()
         found: list[str] = []
         try:
-            WAYS[way][0](bed)
-            self.warm.arm({place: "kill"})
-            found += self._drive(bed, way)
+            if way == START:
+                self.kill_amid(bed)
+                found += self._start_at(bed, place)
+            else:
+                WAYS[way][0](bed)
+                self.warm.arm({place: "kill"})
+                found += self._drive(bed, way)
             if not bed.is_up():
                 found += self._start_again(bed)
             found += bed.check()
@@ -79,26 +85,33 @@ class KillSweep(Course):
         """Start it until it is up, with kills in one recovery after another."""
         found: list[str] = []
         for _ in range(self.dice.randint(0, CHAIN_MOST)):
-            place = self.done.atlases[START].choose(self.dice, self.share)
+            place = self.done.atlases[START].any(self.dice)
             if place is None:
                 break
+            bed.daemon.kill()
             if not self.dice.randrange(AGED_ONE_IN):
                 age(bed)
-            code = bed.start({place: "kill"})
-            if code is None:
-                try:
-                    wait_over(bed)
-                except GONE:
-                    wait_for("it to have ended", lambda: not bed.is_up(), DEATH_S)
-            hits = self.note(START, self.warm.arm({}))
-            if bed.is_up() and not any(hit.place.who == "daemon" for hit in hits):
-                return found
-            code = bed.daemon.wait_until_ended(DEATH_S) if code is None else code
-            workers = any(hit.place.who == "worker" for hit in hits)
-            if code != -signal.SIGKILL and not (workers and code > 0):
-                found.append(f"start, {place}: it ended with {code}")
-        bed.start()
+            found += self._start_at(bed, place)
+        if not bed.is_up():
+            bed.start()
         return found
+
+    def _start_at(self, bed: Bed, place: Place) -> list[str]:
+        """Start it with a kill somewhere in its recovery; leave it down if it met it."""
+        code = bed.start({place: "kill"})
+        if code is None:
+            try:
+                wait_over(bed)
+            except GONE:
+                wait_for("it to have ended", lambda: not bed.is_up(), DEATH_S)
+        hits = self.note(START, self.warm.arm({}))
+        if bed.is_up() and not any(hit.place.who == "daemon" for hit in hits):
+            return []
+        code = bed.daemon.wait_until_ended(DEATH_S) if code is None else code
+        workers = any(hit.place.who == "worker" for hit in hits)
+        if code == -signal.SIGKILL or (workers and code > 0):
+            return []
+        return [f"start, {place}: it ended with {code}"]
 
 
 def kill_worker(daemon: Daemon, after_s: float) -> bool:

@@ -10,7 +10,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from tests.daemon import wait_for
-from tests.faults import scenes_clock, scenes_damage, scenes_disk, scenes_net, scenes_watch
+from tests.faults import (
+    scenes_clock,
+    scenes_damage,
+    scenes_disk,
+    scenes_net,
+    scenes_unlock,
+    scenes_watch,
+)
 from tests.faults.bed import Bed
 from tests.faults.disk import Disk, disk
 from tests.faults.scene import SCENE_TOML, SETTLE_S, Scene, held, locked, settle, upload
@@ -98,6 +105,7 @@ SCENES: dict[str, Callable[[Path, Path], Scene | None]] = {
     "full disk": full_disk,
     "read-only spool": read_only,
     "locked ledger": locked_ledger,
+    "failed unlock": scenes_unlock.failed_unlock,
     "slow disk": scenes_disk.slow_disk,
     "failed disk": scenes_disk.failed_disk,
     "read-only home": scenes_disk.read_only_for_a_while,

@@ -24,7 +24,7 @@ from tilldrop import cli
 from tilldrop.errors import LedgerFailed, NoSuchDelivery
 from tilldrop.importer.supervisor import Supervisor
 from tilldrop.intake import Intake
-from tilldrop.ledger import Ledger
+from tilldrop.ledger_writing import LedgerWriter
 from tilldrop.sqlite import sqlite3
 from tilldrop.upload import Upload
 from tilldrop.visit import Visit
@@ -103,6 +103,9 @@ def state_before_rows() -> None:
         return report
 
     Supervisor.run = run_late  # type: ignore[method-assign]
+    Supervisor.run_all = lambda self, jobs: [  # type: ignore[method-assign]
+        self.run(job) for job in jobs
+    ]
 
 
 def close_trusted() -> None:
@@ -145,14 +148,14 @@ def commit_error_ignored() -> None:
 
 def ledger_never_synced() -> None:
     """The ledger's commits are handed to the kernel and never forced to disk."""
-    open_writer = Ledger._open_writer
+    open_writer = LedgerWriter._open_writer
 
-    def open_careless(self: Ledger) -> sqlite3.Connection:
-        connection = open_writer(self)
+    def open_careless(self: LedgerWriter, mode: str) -> sqlite3.Connection:
+        connection = open_writer(self, mode)
         connection.execute("PRAGMA synchronous = OFF")
         return connection
 
-    Ledger._open_writer = open_careless  # type: ignore[method-assign]
+    LedgerWriter._open_writer = open_careless  # type: ignore[method-assign]
 
 
 def overflow_unheard() -> None:

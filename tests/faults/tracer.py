@@ -28,6 +28,7 @@ CAN_TRACE = platform.machine() == "x86_64"
 # read and lock. Number -> name, where its descriptor or path stands, and where its length.
 _FD, _PATH, _AT = "descriptor", "path", "path after a folder"
 CALLS: dict[int, tuple[str, str]] = {
+    0: ("read", _FD),
     1: ("write", _FD),
     17: ("pread64", _FD),
     18: ("pwrite64", _FD),
@@ -60,14 +61,18 @@ CALLS: dict[int, tuple[str, str]] = {
 }
 SENDS = frozenset({"sendto", "sendmsg", "write", "writev", "sendfile"})
 UNLOCK = "fcntl unlock"
-LOCKS = frozenset({5, 6, 7, 36, 37, 38})  # F_GETLK, F_SETLK, F_SETLKW and those of open files
+LOCKS = (5, 6, 7, 36, 37, 38)  # F_GETLK, F_SETLK, F_SETLKW and those of open files
+WAKE_BYTES = 8  # so much wakes a thread; more is meant for somebody
 
 _PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _MODE_FILTER = 38, 22, 2
 _RET_TRACE, _RET_ALLOW = 0x7FF00000, 0x7FFF0000
-_LOAD, _JUMP_EQUAL, _RETURN = 0x20, 0x15, 0x06
-_NR_AT = 0  # struct seccomp_data
+_LOAD, _JUMP_EQUAL, _JUMP_GREATER, _RETURN = 0x20, 0x15, 0x25, 0x06
+_JUMPS = (_JUMP_EQUAL, _JUMP_GREATER)
+_NR_AT, _SECOND_AT, _THIRD_AT = 0, 24, 32  # struct seccomp_data; of arguments, the lower half
+_SENDTO, _FCNTL = 44, 72
 
 _SEIZE, _CONT, _GETREGS, _SETREGS, _LISTEN = 0x4206, 7, 12, 13, 0x4208
+_PEEKDATA = 2
 _OPTIONS = 0x2 | 0x4 | 0x8 | 0x80 | 0x100000  # fork, vfork, clone, seccomp, exit kills
 _EVENT_SECCOMP, _EVENT_STOP = 7, 128
 _WALL = 0x40000000
@@ -81,6 +86,7 @@ _RANDOM = re.compile(r"\d+|(?<=tmp)[0-9a-z_]{8}|[0-9a-f]{16,}")
 Count = tuple[str, str, str, int]  # who, call, file, how often
 
 _libc = ctypes.CDLL(None, use_errno=True)
+_libc.ptrace.restype = ctypes.c_long
 _Registers = ctypes.c_ulonglong * 27
 
 
@@ -121,6 +127,8 @@ class Tracer:
     hits: list[Hit] = field(default_factory=list)
     _pid_of: dict[int, int] = field(default_factory=dict)
     _who: dict[int, str] = field(default_factory=dict)
+    _names: dict[str, str] = field(default_factory=dict)
+    _registers: ctypes.Array[ctypes.c_ulonglong] = field(default_factory=_Registers)
 
     def arm(self, faults: dict[Place, str]) -> None:
         """Count and note from now on anew; let the calls at these places go wrong."""
@@ -166,7 +174,7 @@ class Tracer:
     def _called(self, tid: int) -> None:
         pid = self._pid_of.get(tid) or self._find_pid(tid)
         who = self._who.get(pid) or self._find_who(pid)
-        registers = _Registers()
+        registers = self._registers
         if not who or _ptrace(_GETREGS, tid, 0, ctypes.addressof(registers)) < 0:
             return
         call, how = CALLS[registers[_ORIG_RAX]]
@@ -175,8 +183,11 @@ class Tracer:
         path = self._path(tid, call, how, registers) if call else ""
         if not path:
             return
-        kind = (who, call, self._named(path))
+        name = self._names.get(path) or self._named(path)
+        kind = (who, call, name)
         self.counts[kind] += 1
+        if not self.armed:
+            return
         place = Place(*kind, self.counts[kind])
         did = self.armed.pop(place, None)
         if did is None:
@@ -215,26 +226,25 @@ class Tracer:
         if how is _FD:
             descriptor = registers[_RSI] if call == "sendfile" else registers[_RDI]
             try:
-                path = str(Path(f"/proc/{tid}/fd/{ctypes.c_int(descriptor).value}").readlink())
+                path = _link(tid, ctypes.c_int(descriptor).value)
             except OSError:
                 return ""
             if path.startswith(("socket:", "pipe:")):
-                # A byte wakes a thread; more is meant for somebody.
-                told = call in SENDS and (call in ("sendmsg", "writev") or registers[_RDX] > 8)
+                told = call in SENDS and (
+                    call in ("sendmsg", "writev") or registers[_RDX] > WAKE_BYTES
+                )
                 return path.partition(":")[0] if told else ""
         else:
             path = self._text(tid, registers[_RSI if how is _AT else _RDI])
             if how is _AT and not path.startswith("/"):
                 with contextlib.suppress(OSError):
                     folder = ctypes.c_int(registers[_RDI]).value
-                    path = f"{Path(f'/proc/{tid}/fd/{folder}').readlink()}/{path}"
+                    path = f"{_link(tid, folder)}/{path}"
         return path if path.startswith(self.home) else ""
 
     def _lock(self, tid: int, registers: ctypes.Array[ctypes.c_ulonglong]) -> str:
-        """Return whether an fcntl locks or unlocks, "" if it does neither."""
-        if registers[_RSI] not in LOCKS:
-            return ""
-        kind = int.from_bytes(_memory(tid, registers[_RDX], 2), "little")
+        """Return whether an fcntl locks or unlocks."""
+        kind = _ptrace(_PEEKDATA, tid, registers[_RDX]) & 0xFFFF
         return UNLOCK if kind == fcntl.F_UNLCK else "fcntl lock"
 
     def _text(self, tid: int, address: int) -> str:
@@ -245,7 +255,13 @@ class Tracer:
         if not path.startswith(self.home):
             return path
         name = _ID.sub(r"\1/*", path[len(self.home) :].lstrip("/").removeprefix("var/"))
-        return _RANDOM.sub("*", name.removeprefix("spool/")) or "."
+        self._names[path] = name = _RANDOM.sub("*", name.removeprefix("spool/")) or "."
+        return name
+
+
+def _link(tid: int, descriptor: int) -> str:
+    """Return what a descriptor is open on; without pathlib, which costs as much again."""
+    return os.readlink(f"/proc/{tid}/fd/{descriptor}")  # noqa: PTH115
 
 
 def _memory(tid: int, address: int, size: int) -> bytes:
@@ -273,18 +289,37 @@ def report_calls() -> None:
 
     Without one they fail from now on with ENOSYS.
     """
-    ends = len(CALLS)
-    program = struct.pack("<HBBI", _LOAD, 0, 0, _NR_AT)
-    for place, number in enumerate(sorted(CALLS)):
-        program += struct.pack("<HBBI", _JUMP_EQUAL, ends - place, 0, number)
-    program += struct.pack("<HBBI", _RETURN, 0, 0, _RET_ALLOW)
-    program += struct.pack("<HBBI", _RETURN, 0, 0, _RET_TRACE)
+    program = b"".join(struct.pack("<HBBI", *each) for each in _filter())
     buffer = ctypes.create_string_buffer(program, len(program))
     wanted = ctypes.create_string_buffer(
         struct.pack("<HxxxxxxQ", len(program) // 8, ctypes.addressof(buffer))
     )
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
     _prctl(_PR_SET_SECCOMP, _MODE_FILTER, ctypes.addressof(wanted))
+
+
+def _filter() -> list[tuple[int, int, int, int]]:
+    """Write the filter: (what, how far to jump if so, if not, with what)."""
+    always = sorted(set(CALLS) - {_SENDTO, _FCNTL})
+    sends = [(_LOAD, 0, 0, _THIRD_AT), (_JUMP_GREATER, 0, 0, WAKE_BYTES)]
+    locks = [(_LOAD, 0, 0, _SECOND_AT), *((_JUMP_EQUAL, 0, 0, one) for one in LOCKS)]
+    rules = [
+        (_LOAD, 0, 0, _NR_AT),
+        *((_JUMP_EQUAL, 0, 0, one) for one in always),
+        (_JUMP_EQUAL, 0, len(sends) + 1, _SENDTO),
+        *sends,
+        (_RETURN, 0, 0, _RET_ALLOW),
+        (_JUMP_EQUAL, 0, len(locks), _FCNTL),
+        *locks,
+        (_RETURN, 0, 0, _RET_ALLOW),
+        (_RETURN, 0, 0, _RET_TRACE),
+    ]
+    # Whatever tells nothing of how far to jump leads to the last rule.
+    last = len(rules) - 1
+    return [
+        (what, last - at - 1 if what in _JUMPS and not past else 0, past, value)
+        for at, (what, _, past, value) in enumerate(rules)
+    ]
 
 
 def _prctl(option: int, value: int, other: int = 0) -> None:

@@ -5,8 +5,8 @@ Owns a launcher process that has imported all of Tilldrop and forks. A fork beco
 threads. The daemon's worker is started by the real supervisor; only the start of a new Python
 interpreter is answered by a fork too, of a process that stands by and has imported the worker's
 modules. The worker is the daemon's own child, with the pipes, folder and environment it is given.
-Two costly results are had once as well: parsed host keys, and the hash that no password fits.
-Nothing of this is in the product. Whatever ends the launcher ends all that it started.
+What each start would work out anew is had once as well (`costly`). Nothing of this is in the
+product. Whatever ends the launcher ends all that it started.
 
 The launcher is told a line of JSON: {"run": [words], "bug", "who", "home", "log",
 "faults"} starts; {"arm": faults} counts anew (with SIGUSR1, while something runs). It answers
@@ -31,10 +31,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import asyncssh
-
+from tests.faults.costly import Costly
 from tests.faults.tracer import Count, Hit, Place, Tracer, report_calls, seize
-from tilldrop import passwords
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,7 +50,6 @@ MODULES = (
     "encodings.idna",
     "zoneinfo",
 )
-TOKEN_CHARS = 64  # of secrets.token_hex(), of which the hash that no password fits is made
 WORKER = ["-P", "-m", "tilldrop.importer.worker"]
 
 
@@ -223,7 +220,7 @@ class Launcher:
     def _run(self, request: dict[str, Any]) -> None:
         tracer = Tracer(request["home"])
         tracer.arm(_faults(request["faults"]))
-        self._costly.load(Path(request["home"]) / "keys")
+        self._costly.load(Path(request["home"]))
         reading, writing = os.pipe()
         pid = os.fork()
         if pid == 0:
@@ -245,31 +242,6 @@ class Launcher:
 
     def _say(self, **answer: object) -> None:
         self._told.sendall(json.dumps(answer).encode() + b"\n")
-
-
-class Costly:
-    """What each start would work out anew, though it is the same: a third of a start."""
-
-    def __init__(self) -> None:
-        self._keys: dict[bytes, asyncssh.SSHKey] = {}
-        self._made = passwords.made
-        self._no_one = passwords.made("")
-        asyncssh.read_private_key = self._read_private_key  # type: ignore[assignment]
-        passwords.made = self._hash
-
-    def load(self, folder: Path) -> None:
-        """Parse the host keys of a home."""
-        for path in folder.glob("ssh_host_*_key"):
-            self._read_private_key(path)
-
-    def _read_private_key(self, path: Path) -> asyncssh.SSHKey:
-        content = path.read_bytes()
-        if content not in self._keys:
-            self._keys[content] = asyncssh.import_private_key(content)
-        return self._keys[content]
-
-    def _hash(self, password: str) -> str:
-        return self._no_one if len(password) == TOKEN_CHARS else self._made(password)
 
 
 def _seen(tracer: Tracer) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from tests.doors.odd_names import ODD_NAMES
 from tests.doors.request_tables import rows
 from tests.doors.sftp_packets import logged_in, packets, text
 from tests.fuzz import door_scenes
+from tests.fuzz.target import bend
 from tilldrop import hostkeys, proxy_protocol
 from tilldrop.delivery import State
 
@@ -46,6 +47,7 @@ HALF_OPEN_MOST = 50
 KEPT_DESCRIPTORS = 24  # readers of the ledger, one a thread; the worker's pipes
 GROWN_MOST_MB = 60  # what the allocator keeps: 42 MB after a minute, and after four no more
 GIVEN_BACK_S = 60
+ODD = [name[:300] for name in ODD_NAMES]
 BUGS = ("request.failed", "door.troubled", "bug.met")
 TOML = f"""
 [ftp]
@@ -68,28 +70,6 @@ class Used:
     descriptors: int
     memory_mb: int
     sessions: int
-
-
-def mutated(rng: random.Random, seed: bytes) -> bytes:
-    """Change bytes here and there: flip, cut, repeat, insert, and lengths that lie."""
-    found = bytearray(seed)
-    for _ in range(rng.randint(1, 4)):
-        at = rng.randrange(len(found) + 1)
-        match rng.randrange(6):
-            case 0 if at < len(found):
-                found[at] ^= 1 << rng.randrange(8)
-            case 1:
-                del found[at : at + rng.randint(1, 8)]
-            case 2:
-                found[at:at] = found[at : at + rng.randint(1, 32)]
-            case 3:
-                found[at:at] = rng.randbytes(rng.randint(1, 16))
-            case 4:
-                lie = rng.choice([0, 1, 2**16, 2**31 - 1, 2**31, 2**32 - 1])
-                found[at : at + 4] = struct.pack("!I", lie)
-            case _:
-                found[at:at] = rng.choice(ODD_NAMES)[:300]
-    return bytes(found)
 
 
 # -- what is sent
@@ -125,7 +105,7 @@ def _packet(rng: random.Random) -> bytes:
     if kind == 200:
         extension = rng.choice([b"posix-rename@openssh.com", b"limits@openssh.com", b"x"])
         whole = whole[:5] + text(extension) + whole[5:]
-    return mutated(rng, whole) if rng.random() < 0.7 else whole
+    return bend(rng, whole, ODD) if rng.random() < 0.7 else whole
 
 
 def bytes_before_login(rng: random.Random, daemon: Daemon) -> int:
@@ -133,7 +113,7 @@ def bytes_before_login(rng: random.Random, daemon: Daemon) -> int:
     version = b"SSH-2.0-fuzz\r\n"
     kexinit = struct.pack("!IB", 60, 4) + b"\x14" + rng.randbytes(58)
     seed = rng.choice([version, version + kexinit, b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\2\0"])
-    _exchange(daemon.port, mutated(rng, seed) + rng.randbytes(rng.randrange(2000)))
+    _exchange(daemon.port, bend(rng, seed, ODD) + rng.randbytes(rng.randrange(2000)))
     return 1
 
 
@@ -142,7 +122,7 @@ def ftp_lines(rng: random.Random, daemon: Daemon) -> int:
     verbs = [row.first.encode() for row in rows("FTP requests")]
     head = b"USER acme\r\nPASS " + PASSWORD.encode() + b"\r\n"
     lines = [
-        rng.choice(verbs) + b" " + mutated(rng, rng.choice(ODD_NAMES))
+        rng.choice(verbs) + b" " + bend(rng, rng.choice(ODD_NAMES), ODD)
         for _ in range(LINES_A_SESSION)
     ]
     body = b"".join(
@@ -159,7 +139,7 @@ def proxy_headers(rng: random.Random, daemon: Daemon) -> int:
     v1 = b"PROXY TCP4 203.0.113.9 127.0.0.1 40000 22\r\n"
     v2 = proxy_protocol.V2_SIGNATURE + struct.pack("!BBH", 0x21, 0x11, 12) + bytes(12)
     seed = rng.choice([v1, v2])
-    head = mutated(rng, seed) if rng.random() < 0.8 else seed
+    head = bend(rng, seed, ODD) if rng.random() < 0.8 else seed
     port = rng.choice([daemon.port, _ftp_port(daemon)])
     _exchange(port, head + rng.randbytes(rng.randrange(50)), source=PROXY)
     return 1

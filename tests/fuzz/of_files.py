@@ -32,7 +32,8 @@ from tilldrop.importer.records import QuoteUnclosed, read_records
 from tilldrop.importer.schema import migrate
 from tilldrop.importer.stage import Clean, Context, Staged
 from tilldrop.importer.worker import Worker
-from tilldrop.mapping import columns_needed, feed_from_json, feed_to_json, fingerprint
+from tilldrop.mapping import feed_from_json, feed_to_json, fingerprint
+from tilldrop.mapping_columns import columns_needed
 from tilldrop.rows import Fault, Job, Report
 from tilldrop.sqlite import sqlite3
 from tilldrop.toml_table import Table, line_of
@@ -309,7 +310,8 @@ class Importing:
         report = self.worker.run(job)
         self.worker.rest()
         path.unlink()
-        assert not [one for one in (self.home / "temp").iterdir() if one.name != "spill"]
+        left = [one for one in (self.home / "temp").rglob("*") if one.is_file()]
+        assert not [one for one in left if one.parent.name != "spill"]
         return report
 
     def rows(self, table: str) -> Counter[tuple[Any, ...]]:

@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Any
 from tests.daemon import CUSTOMER_TOML
 from tests.doors.odd_names import ODD_NAMES
 from tests.fuzz.target import Target, bend, grammar
-from tilldrop import control, expression, journal, patterns, proxy_protocol, sql_expression, view
+from tilldrop import (
+    control,
+    expression,
+    journal_lines,
+    patterns,
+    proxy_protocol,
+    sql_expression,
+    view,
+)
 from tilldrop.config import load
 from tilldrop.errors import TilldropError, WorkerLost
 from tilldrop.ledger import Ledger
@@ -168,7 +176,7 @@ def begin_control(home: Path) -> Iterator[Callable[[bytes], None]]:
     verbs = control.delivery_verbs(ledger, spool, _NoWorker(), lambda: config, lambda _cause: None)
     listening = control.Control(config.paths.run, verbs)
     said = io.StringIO()
-    journal.configure("json", "info", said)
+    journal_lines.configure("json", "info", said)
 
     async def ask(line: bytes) -> bytes:
         path = config.paths.run / control.SOCKET

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
 MAPPINGS = Path(__file__).parents[1] / "mappings"
@@ -85,8 +85,11 @@ class Target:
     within_s: int = 60  # what one input may take, on a machine that does much else
 
 
-def bend(dice: random.Random, seed: bytes) -> bytes:
-    """Change bytes here and there: flip, cut, repeat, insert, and lengths that lie."""
+def bend(dice: random.Random, seed: bytes, odd: Sequence[bytes] = _ODD) -> bytes:
+    """Change bytes here and there: flip, cut, repeat, insert, and lengths that lie.
+
+    odd: what has gone wrong before, to be put in.
+    """
     found = bytearray(seed)
     for _ in range(dice.choice((1, 1, 2, 4))):
         at = dice.randrange(len(found) + 1)
@@ -98,13 +101,13 @@ def bend(dice: random.Random, seed: bytes) -> bytes:
             case 2:
                 found[at:at] = found[at : at + dice.randint(1, 32)]
             case 3:
-                found[at:at] = dice.randbytes(dice.randint(1, 4))
+                found[at:at] = dice.randbytes(dice.choice((1, 2, 4, 16)))
             case 4:
                 size = dice.choice((1, 2, 4, 8))
                 order = dice.choice(("big", "little"))
                 found[at : at + size] = (dice.choice(_LIES) % 256**size).to_bytes(size, order)
             case _:
-                found[at:at] = dice.choice(_ODD)
+                found[at:at] = dice.choice(odd)
     return bytes(found)
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.fuzz.target import CASES, bend, bend_mapping_and_table, cases, mapped_files
 from tests.fuzz.targets import TARGETS
-from tilldrop import journal
+from tilldrop import journal_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +25,7 @@ SEED = 20260314
 @pytest.fixture(autouse=True)
 def _quiet() -> Iterator[None]:
     yield
-    journal.configure("auto", "info")  # some targets listen to it
+    journal_lines.configure("auto", "info")  # some targets listen to it
 
 
 @pytest.mark.parametrize("name", TARGETS)

@@ -14,7 +14,7 @@ import pytest
 from tests.unit.jobs import Place
 from tilldrop import presets
 from tilldrop.importer.worker import run_job
-from tilldrop.mapping import columns_needed
+from tilldrop.mapping_columns import columns_needed
 from tilldrop.mapping_toml import read_feed
 
 if TYPE_CHECKING:

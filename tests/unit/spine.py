@@ -22,9 +22,10 @@ from tilldrop.mapping import Feed, Reading
 from tilldrop.spool import Spool
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from tilldrop.delivery import Cause, Delivery
     from tilldrop.visit import Visit
 
 FEEDS = (
@@ -42,6 +43,11 @@ class Clock:
     def __call__(self) -> datetime:
         self.at += timedelta(seconds=1)
         return self.at
+
+
+def claim_next(ledger: Ledger, cause: Cause, ready: Callable[[str], bool]) -> Delivery | None:
+    """Take the next delivery to import, as the importer does of those that are not small."""
+    return next(iter(ledger.claim(cause, ready).result()), None)
 
 
 def customer(name: str = "acme", *, finishing_rename: bool = True) -> Customer:

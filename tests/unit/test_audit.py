@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
@@ -257,6 +258,23 @@ def test_log_that_was_removed_while_it_is_written_goes_on_with_a_gap(path: Path)
     log.close()
     assert events(path) == [GAP, "login.accepted", CLOSED]
     assert audit.verify(path).gaps == (2,)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_log_that_root_begins_is_the_daemons(path: Path) -> None:
+    os.chown(path.parent, 65534, 65534)
+    audit.append(path, "operator.ran", {})
+    made = {each.stat().st_uid for each in path.parent.iterdir()}
+    assert (made, path.stat().st_mode & 0o777) == ({65534}, 0o600)
+
+
+def test_entry_that_a_wrong_clock_dated_back_takes_no_younger_ones_along(path: Path) -> None:
+    old, ahead = START - timedelta(days=90), START + timedelta(days=900)
+    dates = [old, ahead, old, START, datetime(1970, 1, 1, tzinfo=UTC), START]
+    audit.write(path, [(audit.now_text(at), f"e{n}", "{}") for n, at in enumerate(dates)])
+    assert audit.prune(path, 30, START + timedelta(hours=1)) == 3  # one dated ahead holds none back
+    assert events(path) == ["e3", "e4", "e5", PRUNED]
+    assert audit.verify(path).broken_at is None
 
 
 def test_guesses_are_noted_one_by_one_and_then_summed_up(path: Path) -> None:

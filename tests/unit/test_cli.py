@@ -17,7 +17,7 @@ from typing import Any
 import click
 import pytest
 
-from tests.unit.spine import spine
+from tests.unit.spine import claim_next, spine
 from tilldrop import cli, cli_output, config, control
 from tilldrop.customers import Customers
 from tilldrop.delivery import Cause, State
@@ -383,7 +383,8 @@ def sent(home: Path, acme: Path) -> list[str]:
 
 
 def finish(built: Any, delivery_id: str) -> None:
-    claimed = built.ledger.claim_next(Cause.WATCHDOG, lambda _: True)
+    claimed = claim_next(built.ledger, Cause.WATCHDOG, lambda _: True)
+    assert claimed is not None
     assert claimed.id == delivery_id
     built.ledger.move(
         delivery_id, State.IMPORTING, State.IMPORTED, Cause.REPORT, feed="sales"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.unit.spine import Spine, spine
+from tests.unit.spine import Spine, claim_next, spine
 from tilldrop.delivery import Cause, Delivery, State
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def arrive(base: Spine, name: str) -> Delivery:
 
 
 def claim(base: Spine) -> Delivery | None:
-    return base.ledger.claim_next(Cause.WATCHDOG, lambda _: True)
+    return claim_next(base.ledger, Cause.WATCHDOG, lambda _: True)
 
 
 def test_files_are_imported_in_the_order_of_their_arrival_though_the_clock_went_back(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.unit.spine import Spine, spine
+from tests.unit.spine import Spine, claim_next, spine
 from tilldrop import control, corrections
 from tilldrop.config import Paths
 from tilldrop.delivery import Cause, State
@@ -118,9 +118,9 @@ def test_what_to_replay_is_found_by_customer_feed_and_time(base: Spine) -> None:
 def test_a_held_delivery_is_passed_over_until_it_is_released(base: Spine) -> None:
     delivery = arrive(base)
     assert corrections.hold(base.ledger, [delivery]) == [delivery]
-    assert base.ledger.claim_next(Cause.SCAN, base.spool.is_arrived) is None
+    assert claim_next(base.ledger, Cause.SCAN, base.spool.is_arrived) is None
     assert corrections.release(base.ledger, base.spool, [delivery]) == [delivery]
-    claimed = base.ledger.claim_next(Cause.SCAN, base.spool.is_arrived)
+    claimed = claim_next(base.ledger, Cause.SCAN, base.spool.is_arrived)
     assert claimed is not None
     assert claimed.id == delivery
 
@@ -142,6 +142,13 @@ def test_only_what_waits_is_held_and_only_what_is_held_is_released(base: Spine) 
         corrections.hold(base.ledger, [delivery])
     with pytest.raises(MoveRefused):
         corrections.release(base.ledger, base.spool, [delivery])
+
+
+def test_of_several_none_is_held_if_one_cannot_be(base: Spine) -> None:
+    waiting, finished = arrive(base), finish(base)
+    with pytest.raises(MoveRefused):
+        corrections.hold(base.ledger, [waiting, finished])
+    assert state(base, waiting) is State.ARRIVED
 
 
 class Tasks:
@@ -215,6 +222,82 @@ def test_an_undo_of_what_is_held_only_rejects_it(base: Spine) -> None:
     corrections.undo(base.ledger, base.spool, tasks, [base.config.paths.data], delivery)
     assert (state(base, delivery), tasks.asked) == (State.REJECTED, [])
     assert (base.spool.kept / delivery).exists()
+
+
+@pytest.mark.parametrize("then", [State.HELD, State.REJECTED, State.UNCLAIMED])
+def test_what_an_earlier_run_booked_is_taken_back_after_a_replay_that_booked_nothing(
+    base: Spine, then: State
+) -> None:
+    tasks = Tasks()
+    delivery = finish(base)
+    corrections.replay(base.ledger, base.spool, [delivery])
+    base.ledger.move(delivery, State.ARRIVED, State.IMPORTING, Cause.SCAN).result()
+    base.ledger.move(delivery, State.IMPORTING, then, Cause.REPORT).result()
+    done = corrections.undo(base.ledger, base.spool, tasks, [base.config.paths.data], delivery)
+    assert (done["removed"], len(tasks.asked)) == (2, 1)
+    assert state(base, delivery) is State.REJECTED
+    with pytest.raises(MoveRefused):
+        corrections.undo(base.ledger, base.spool, tasks, [base.config.paths.data], delivery)
+
+
+def test_a_replay_waits_for_an_undo_that_is_under_way(base: Spine) -> None:
+    delivery = finish(base)
+    begun, may_end = threading.Event(), threading.Event()
+
+    class Slow(Tasks):
+        def task(self, what: dict[str, Any]) -> dict[str, Any]:
+            begun.set()
+            assert may_end.wait(DEADLINE_S)
+            return super().task(what)
+
+    async def scene() -> None:
+        base.config.paths.data.touch()
+        beneath = (base.ledger, base.spool, Slow(), lambda: base.config)
+        verbs = control.delivery_verbs(*beneath, lambda _: None)
+        undoing = asyncio.ensure_future(verbs["undo"]({"id": delivery}))
+        await asyncio.to_thread(begun.wait, DEADLINE_S)
+        replaying = asyncio.ensure_future(verbs["replay"]({"ids": [delivery]}))
+        await asyncio.wait({replaying}, timeout=0.1)  # enough, if it did not wait
+        may_end.set()
+        await undoing
+        await replaying
+
+    asyncio.run(scene())
+    assert [move.after for move in base.ledger.moves(delivery)][-2:] == ["rejected", "arrived"]
+
+
+def test_a_customers_replay_includes_what_is_being_imported_by_the_former_mapping(
+    base: Spine,
+) -> None:
+    delivery = arrive(base)
+    base.ledger.move(delivery, State.ARRIVED, State.IMPORTING, Cause.SCAN).result()
+
+    async def scene() -> object:
+        beneath = (base.ledger, base.spool, Tasks(), lambda: base.config)
+        verbs = control.delivery_verbs(*beneath, lambda _: None)
+        replaying = asyncio.ensure_future(verbs["replay"]({"customer": "acme"}))
+        await asyncio.wait({replaying}, timeout=0.1)  # enough, if it did not wait
+        base.ledger.record_report(Report(delivery, 1, "imported", feed="sales")).result()
+        base.spool.keep(delivery)
+        return await replaying
+
+    assert asyncio.run(scene()) == {"deliveries": [delivery]}
+
+
+def test_a_replay_begins_with_the_first_that_is_imported_and_ends_by_an_undo_too(
+    base: Spine,
+) -> None:
+    first, second, last = finish(base), finish(base), finish(base)
+    chosen = corrections.select(base.ledger, "acme")
+    corrections.replay_customer(base.ledger, base.spool, "acme", chosen)
+    begins = base.ledger.one(first).replay
+    corrections.hold(base.ledger, [first, last])
+    parts = [json.loads(str(base.ledger.one(each).replay)) for each in (first, second, last)]
+    assert [part["first"] for part in parts] == [False, True, False]
+    assert parts[1]["seqs"] == json.loads(str(begins))["seqs"]
+    tasks = Tasks()
+    corrections.undo(base.ledger, base.spool, tasks, [base.config.paths.data], last)
+    assert [asked["ends_replay"] for asked in tasks.asked] == [True]
 
 
 def test_a_release_accepts_the_figures_and_a_replay_looks_at_them_again(base: Spine) -> None:

@@ -15,8 +15,9 @@ import pytest
 from tilldrop import passwords
 from tilldrop.config import Config, ImporterSettings, Limits, LogSettings, Paths, SftpDoor
 from tilldrop.config_customers import Customer
-from tilldrop.customers import Customers, fingerprint, generate_password, read_keys
+from tilldrop.customers import Customers, generate_password
 from tilldrop.errors import KeyUnusable, NoSuchCustomer
+from tilldrop.public_keys import fingerprint, read_keys
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import errno
+import os
+import subprocess
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import duckdb
 import pytest
 
 from tests.unit.jobs import Place, sales
+from tests.unit.spine import spine
 from tests.unit.test_worker import child, patched
 from tilldrop.config import ImporterSettings
-from tilldrop.errors import DataFull
+from tilldrop.errors import BytesUnreadable, DataFull, DataUnavailable
+from tilldrop.importer import databases, store_connection
 from tilldrop.importer import run as run_module
-from tilldrop.importer import store_connection
 from tilldrop.importer.supervisor import Supervisor
 from tilldrop.importer.worker import Worker, run_job
 from tilldrop.rows import Counts
@@ -66,19 +70,35 @@ def test_no_room_for_temporary_files_is_a_full_disk_too(
 
     job, worker = place.job(sales(3)), Worker()
     with monkeypatch.context() as full:
-        full.setattr(run_module, "_judge", refuse)
+        full.setattr(run_module, "judge", refuse)
         with pytest.raises(DataFull):
             worker.run(job)
     assert worker.run(job).counts.inserted == 3
     worker.close()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
+def test_a_start_on_a_full_disk_is_tried_again(tmp_path: Path) -> None:
+    mount = ("mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", tmp_path)
+    if subprocess.run(mount, check=False).returncode:
+        pytest.skip("mount is not permitted here")
+    try:
+        (tmp_path.parent / "spine").mkdir()
+        with spine(tmp_path.parent / "spine") as base:
+            config = replace(base.config, paths=replace(base.config.paths, state=tmp_path))
+        with pytest.raises(DataUnavailable) as full:
+            databases.prepare(config)
+        assert full.value.exit_code == 75  # which systemd does not take for the end
+    finally:
+        subprocess.run(("umount", tmp_path), check=True)
+
+
 def test_another_error_of_the_disk_is_none(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr(run_module, "_judge", refuse)
-    with pytest.raises(OSError, match="Input/output"):
+    monkeypatch.setattr(run_module, "judge", refuse)
+    with pytest.raises(BytesUnreadable, match="Input/output"):
         run_job(place.job(sales(3)))
 
 

@@ -19,8 +19,8 @@ START = """
 import resource, sys
 from pathlib import Path
 resource.setrlimit(resource.RLIMIT_NOFILE, (200, int(sys.argv[2])))
-from tilldrop import config, descriptors, journal
-journal.configure("json", "info")
+from tilldrop import config, descriptors, journal_lines
+journal_lines.configure("json", "info")
 descriptors.allow_most(config.load(Path(sys.argv[1])))
 assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == int(sys.argv[2])
 """

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.daemon import make_home, make_key
-from tilldrop import audit, journal
+from tilldrop import audit, journal, journal_lines
 from tilldrop.audit_noting import Audit
 from tilldrop.config import load
 from tilldrop.customers import Customers
@@ -56,12 +56,12 @@ def test_audit_log_that_cannot_be_written_ends_with_the_daemon(
 
 def test_log_that_cannot_be_written_stops_nobody(tmp_path: Path) -> None:
     with Path("/dev/full").open("w") as full:
-        journal.configure("json", "info", full)
+        journal_lines.configure("json", "info", full)
         journal.config_reloaded(1, [], [])
         with contextlib.suppress(OSError):
             full.close()
     journal.config_reloaded(1, [], [])  # closed
     with (tmp_path / "log").open("w") as file:
-        journal.configure("json", "info", file)
+        journal_lines.configure("json", "info", file)
         journal.config_reloaded(1, [], [])
     assert "config.reloaded" in (tmp_path / "log").read_text()

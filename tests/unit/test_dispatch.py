@@ -25,7 +25,7 @@ from tilldrop.rows import Job, Report
 from tilldrop.watch import Bell
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
 DEADLINE_S = 20
@@ -46,6 +46,11 @@ class Told:
         if isinstance(deed, Exception):
             raise deed
         return deed(job)
+
+    def run_all(self, jobs: Sequence[Job]) -> list[Report]:
+        if self.does:
+            raise WorkerLost("what it does was said of one job after the other")
+        return [self.run(job) for job in jobs]
 
 
 def imported(job: Job) -> Report:
@@ -353,9 +358,9 @@ def test_a_report_is_recorded_even_if_the_ledger_is_locked_at_first(
     monkeypatch.setattr("tilldrop.importer.dispatch.TROUBLE_S", 0.01)
     record, failures = scene.base.ledger.record_report, [LedgerBusy("locked")] * 3
 
-    def record_or_fail(report: Report) -> Future[Delivery]:
+    def record_or_fail(report: Report, *, drops_bytes: bool) -> Future[Delivery]:
         if not failures:
-            return record(report)
+            return record(report, drops_bytes=drops_bytes)
         refused: Future[Delivery] = Future()
         refused.set_exception(failures.pop())
         return refused
@@ -446,3 +451,41 @@ def test_a_delivery_whose_file_is_not_in_place_yet_waits_for_its_ring(scene: Sce
         scene.base.spool.accept(begun.id)
         scene.bell.ring(Cause.WATCHDOG)
         scene.until_state(begun.id, State.IMPORTED)
+
+
+def test_a_bug_met_with_several_jobs_leaves_none_of_them_undone(
+    scene: Scene, said: list[tuple[str, tuple[object, ...]]]
+) -> None:
+    def fail(jobs: Sequence[Job]) -> list[Report]:
+        raise KeyError(len(jobs))
+
+    scene.told.run_all = fail  # type: ignore[method-assign]
+    many = [scene.arrive(f"{number}.csv") for number in range(3)]
+    with scene.running():
+        for each in many:
+            scene.until_state(each, State.IMPORTED)
+    assert [job.delivery for job in scene.told.jobs] == many
+    assert [scene.one(each).attempts for each in many] == [0, 0, 0]
+    assert said[0][0] == "importer_failed"
+
+
+def test_files_that_need_more_than_reading_are_not_imported_together(scene: Scene) -> None:
+    together: list[list[str]] = []
+    run_all = scene.told.run_all
+
+    def noted(jobs: Sequence[Job]) -> list[Report]:
+        together.append([job.name for job in jobs])
+        return run_all(jobs)
+
+    scene.told.run_all = noted  # type: ignore[method-assign]
+    again = scene.arrive("again.csv")
+    names = ["a.csv", "b.csv", "no-feed.txt", "c.csv", "d.csv", "again.csv", "e.csv", "d.csv"]
+    with scene.running():
+        scene.until_state(again, State.IMPORTED)
+        many = [scene.arrive(name) for name in names]
+        scene.bell.ring(Cause.SCAN)
+        for each in many:
+            scene.until_state(each, State.IMPORTED)
+    # The latest import was again.csv: what is called so may be a duplicate, and so may d.csv.
+    assert together == [["a.csv", "b.csv"], ["c.csv", "d.csv", "again.csv", "e.csv"]]
+    assert [job.delivery for job in scene.told.jobs[1:]] == many

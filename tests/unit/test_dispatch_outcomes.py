@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -118,6 +119,22 @@ def test_a_masked_copy_that_was_put_in_place_before_a_crash_changes_nothing(
     before = scene.base.spool.path_arrived(delivery).read_bytes()
     scene.base.spool.put_in_place(delivery, tmp_path / "is not there any more")
     assert scene.base.spool.path_arrived(delivery).read_bytes() == before
+
+
+def test_bytes_whose_masked_copy_is_lost_are_dropped(scene: Scene, tmp_path: Path) -> None:
+    """As in a restored home: the report was in the backup, the copy that it names was not."""
+    delivery = scene.arrive()
+    numbers = hashlib.sha256(scene.base.spool.path_arrived(delivery).read_bytes()).hexdigest()
+
+    def mask(job: Job) -> Report:
+        report = Report(job.delivery, job.run, "imported", masked=1, sha256=numbers)
+        return replace(report, masked_path=str(tmp_path / "lost"))
+
+    scene.told.does = [mask]
+    with scene.running():
+        scene.until_state(delivery, State.IMPORTED)
+        scene.until(lambda: scene.base.spool.path_of(delivery) is None)
+    assert scene.one(delivery).bytes_gone_at is not None
 
 
 # -- companions ----------------------------------------------------------------------------------

@@ -158,6 +158,18 @@ def test_memory_is_bounded_and_the_worst_are_kept(
     assert guard.admit("198.51.100.1") is Refusal.PENALISED
 
 
+def test_offences_without_end_of_one_source_take_no_room(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SOURCES_MOST", 100)
+    guard = make(clock)
+    for _ in range(1000):
+        clock.now += 100
+        fail(guard, HERE, 1)
+    assert len(vars(guard)["_forgiven_next"]) <= 200
+    assert [one.source for one in guard.penalties()] == [HERE]
+
+
 def test_offence_that_costs_nothing_is_not_noted(clock: Clock) -> None:
     guard = make(clock, GuardSettings(no_login_s=0))
     guard.penalise(HERE, Offence.NO_LOGIN)

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Self
 
 import pytest
 
-from tests.unit.spine import Spine, spine
+from tests.unit.spine import Spine, claim_next, spine
 from tilldrop.config import Limits
 from tilldrop.delivery import Cause, Delivery, State
-from tilldrop.errors import DatabaseDamaged
+from tilldrop.errors import DatabaseDamaged, NoLongerKept
 from tilldrop.housekeeping import Housekeeping, end_waits, place_arrived, recover, sweep
 from tilldrop.ledger_reading import utcnow
 from tilldrop.rows import Report
@@ -133,7 +133,7 @@ def test_a_delivery_whose_bytes_are_nowhere_is_held_so_that_later_ones_go_on(bas
     (base.spool.receiving / lost).unlink()
     recover(base.ledger, base.spool)
     assert (one(base, lost).state, one(base, lost).reason) == (State.HELD, "bytes-missing")
-    claimed = base.ledger.claim_next(Cause.STARTUP, base.spool.is_arrived)
+    claimed = claim_next(base.ledger, Cause.STARTUP, base.spool.is_arrived)
     assert claimed is not None
     assert claimed.id == fine
 
@@ -280,6 +280,20 @@ def test_bytes_that_should_be_gone_are_dropped_by_the_next_sweep(base: Spine) ->
     base.ledger.amend(delivery, State.IMPORTED, bytes_gone_at=utcnow()).result()
     sweep(base.ledger, base.spool, LIMITS, utcnow() + timedelta(days=100))
     assert folder_of(base, delivery) is None
+
+
+def test_what_retention_has_just_let_go_of_is_not_taken_up_again(base: Spine) -> None:
+    replayed, resumed = finish(base), begin(base)
+    move(base, resumed, State.BROKEN)
+    # What a replay and a resumption do last; both had looked before the sweep.
+    sweep(base.ledger, base.spool, LIMITS, utcnow() + timedelta(days=100))
+    for delivery, before, after in (
+        (replayed, State.IMPORTED, State.ARRIVED),
+        (resumed, State.BROKEN, State.RECEIVING),
+    ):
+        with pytest.raises(NoLongerKept):
+            base.ledger.move(delivery, before, after, Cause.REPLAY).result()
+        assert one(base, delivery).state is before
 
 
 # -- the thread ----------------------------------------------------------------------------------

@@ -1,16 +1,18 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.unit.spine import Clock
+from tests.unit.spine import Clock, claim_next
 from tilldrop.delivery import FINISHED, MOVES, Cause, State
 from tilldrop.errors import (
     DatabaseDamaged,
     LedgerBusy,
+    LedgerFailed,
     MoveRefused,
     NoSuchDelivery,
     SchemaTooNew,
@@ -44,7 +46,7 @@ def arrive(ledger: Ledger, customer: str = "acme", name: str = "a.csv") -> str:
 
 
 def claim(ledger: Ledger) -> str | None:
-    claimed = ledger.claim_next(Cause.WATCHDOG, lambda _: True)
+    claimed = claim_next(ledger, Cause.WATCHDOG, lambda _: True)
     return claimed.id if claimed else None
 
 
@@ -134,7 +136,7 @@ def test_a_waiting_retry_holds_back_later_deliveries_of_that_customer(
 
 def test_a_delivery_whose_file_is_not_in_place_blocks_only_its_customer(ledger: Ledger) -> None:
     late, other = arrive(ledger, "a"), arrive(ledger, "b")
-    claimed = ledger.claim_next(Cause.WATCHDOG, lambda delivery_id: delivery_id != late)
+    claimed = claim_next(ledger, Cause.WATCHDOG, lambda delivery_id: delivery_id != late)
     assert claimed is not None
     assert claimed.id == other
 
@@ -226,3 +228,18 @@ def test_the_queue_is_searched_by_index(ledger: Ledger) -> None:
     )
     assert "deliveries_queue" in plan
     assert "TEMP B-TREE" not in plan
+
+
+def test_a_ledger_that_is_gone_is_not_begun_anew(ledger: Ledger) -> None:
+    known = arrive(ledger)
+    away = ledger.path.rename(ledger.path.with_name("away"))
+    ledger._connection.close()  # as after a commit that failed
+    for _ in range(2):
+        with pytest.raises(LedgerFailed):
+            ledger.begin("acme", "b.csv", "sftp").result()
+    assert not ledger.path.exists()
+    away.rename(ledger.path)
+    with suppress(LedgerFailed):  # the first finds that it may be opened again
+        ledger.begin("acme", "c.csv", "sftp").result()
+    ledger.begin("acme", "d.csv", "sftp").result()
+    assert ledger.one(known).state is State.ARRIVED

@@ -16,15 +16,14 @@ from tilldrop.mapping import (
     Feed,
     Reading,
     Section,
-    columns_needed,
     feed_from_json,
     feed_to_json,
     fingerprint,
     is_plain,
     match_feed,
-    settled_header,
     targets,
 )
+from tilldrop.mapping_columns import columns_needed, settled_header
 from tilldrop.rows import TABLES
 from tilldrop.sources import (
     Constant,

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
-from tests.unit.spine import Spine, spine
+from tests.unit.spine import Spine, claim_next, spine
 from tests.unit.test_bulk import FEED, KEY
-from tilldrop import cli, journal, refusals
+from tilldrop import cli, journal, journal_lines, refusals
 from tilldrop.customers import Customers
 from tilldrop.delivery import Cause, Delivery, State
 from tilldrop.home_files import add_customer, make_home
@@ -33,9 +33,9 @@ HERE, THERE = "192.0.2.7", "198.51.100.4"
 def log() -> Iterator[io.StringIO]:
     """What the daemon writes, from here on."""
     stream = io.StringIO()
-    journal.configure("json", "info", stream)
+    journal_lines.configure("json", "info", stream)
     yield stream
-    journal.configure("auto", "warning")
+    journal_lines.configure("auto", "warning")
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def deliver(built: Spine, name: str, after: State, reason: str | None = None) ->
         return built.ledger.move(
             delivery.id, State.ARRIVED, State.HELD, Cause.OPERATOR, reason=reason
         ).result()
-    claimed = built.ledger.claim_next(Cause.WATCHDOG, lambda _: True)
+    claimed = claim_next(built.ledger, Cause.WATCHDOG, lambda _: True)
     assert claimed is not None
     report = Report(delivery.id, 1, after.value, reason=reason, reason_seen="Total")  # type: ignore[arg-type]
     return built.ledger.record_report(report).result()

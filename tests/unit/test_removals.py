@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.unit.spine import Spine, customer, spine
+from tests.unit.spine import Spine, claim_next, customer, spine
 from tests.unit.test_visit import break_off, play, send
 from tilldrop import removals
 from tilldrop.delivery import Cause, State
 from tilldrop.errors import CustomerBusy, MoveRefused, UsageWrong, WorkerLost
 from tilldrop.importer import databases
 from tilldrop.importer.schema import migrate
+from tilldrop.rows import Fault, Report
 from tilldrop.sqlite import sqlite3
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def test_removal_that_lost_its_worker_is_done_again(built: Spine) -> None:
     with pytest.raises(WorkerLost):
         remove(built, Worker(is_lost=True))
     assert len(built.ledger.find(customer="acme")) == 3
-    assert built.ledger.claim_next(Cause.SCAN, lambda _: True).customer == "rival"  # type: ignore[union-attr]
+    assert claim_next(built.ledger, Cause.SCAN, lambda _: True).customer == "rival"  # type: ignore[union-attr]
     assert remove(built, Worker())["deliveries"] == 3
 
 
@@ -92,7 +93,7 @@ def test_customer_with_work_in_hand_is_not_removed(built: Spine, state: State) -
     if state is State.RECEIVING:
         built.ledger.begin("acme", "now.csv", "sftp").result()
     else:
-        built.ledger.claim_next(Cause.SCAN, lambda _: True)
+        claim_next(built.ledger, Cause.SCAN, lambda _: True)
     before = files(built)
     with pytest.raises(CustomerBusy):
         remove(built, Worker())
@@ -118,6 +119,19 @@ def test_only_ones_own_files_at_rest_are_dropped(built: Spine) -> None:
     assert files(built) == 3
 
 
+def test_report_that_is_made_already_and_recorded_later_does_not_mention_the_person(
+    built: Spine,
+) -> None:
+    claimed = claim_next(built.ledger, Cause.SCAN, lambda _: True)
+    assert claimed is not None
+    fault = Fault("time-unreadable", line=2, field="Time", seen="C-1")
+    report = Report(claimed.id, 1, "imported", faults=(fault,))
+    erase(built)
+    built.ledger.record_report(report).result()
+    assert "C-1" not in built.ledger.report(claimed.id).to_json()  # type: ignore[union-attr]
+    assert built.ledger.unsaid == {}
+
+
 def test_new_sandbox_knows_who_was_erased_before(built: Spine) -> None:
     paths = built.config.paths
     migrate(paths.data)
@@ -126,6 +140,8 @@ def test_new_sandbox_knows_who_was_erased_before(built: Spine) -> None:
         connection.execute("INSERT INTO erased_shoppers VALUES (?, ?, ?, ?)", row)
     feeds = tuple(replace(each, mode="sandbox") for each in customer().feeds)
     built.configure({"acme": replace(customer(), feeds=feeds)})
+    migrate(paths.sandbox)  # as a power failure may leave it
+    databases.prepare(built.config)
     databases.prepare(built.config)
     with closing(sqlite3.connect(paths.sandbox)) as connection:
         assert connection.execute("SELECT * FROM erased_shoppers").fetchall() == [row]

@@ -169,6 +169,7 @@ def undo(place: Place, seq: int, **changes: object) -> dict[str, object]:
         "delivery": f"d{seq}",
         "arrival_seq": seq,
         "elsewhere": 0,
+        "ends_replay": False,
         **changes,
     }
 

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tilldrop.errors import SpoolFailed, SpoolFull
+from tilldrop.errors import SpoolFailed, SpoolFull, SpoolSplit
 from tilldrop.spool import Spool
 
 if TYPE_CHECKING:
@@ -57,6 +58,19 @@ def test_an_id_is_never_used_twice(spool: Spool) -> None:
         spool.open_new("d1")
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
+def test_a_folder_that_is_a_mount_of_its_own_is_refused(tmp_path: Path) -> None:
+    arrived = Spool(tmp_path / "spool", reserve_bytes=0).arrived
+    mounted = subprocess.run(("mount", "--bind", arrived, arrived), check=False)
+    if mounted.returncode:
+        pytest.skip("mount is not permitted here")
+    try:
+        with pytest.raises(SpoolSplit):
+            Spool(tmp_path / "spool", reserve_bytes=0)
+    finally:
+        subprocess.run(("umount", arrived), check=True)
+
+
 def test_the_reserve_is_not_used_up(tmp_path: Path) -> None:
     free = os.statvfs(tmp_path)
     spool = Spool(tmp_path / "spool", reserve_bytes=free.f_bavail * free.f_frsize * 2)
@@ -68,7 +82,8 @@ def test_a_copy_has_the_same_bytes(spool: Spool) -> None:
     fill(spool, "old", b"x" * 100_000)
     spool.accept("old")
     descriptor = spool.open_new("new")
-    assert spool.copy_into("new-never-used", descriptor) == 0
+    with pytest.raises(SpoolFailed):
+        spool.copy_into("new-never-used", descriptor)
     assert spool.copy_into("old", descriptor) == 100_000
     os.close(descriptor)
     assert (spool.receiving / "new").read_bytes() == b"x" * 100_000

@@ -18,6 +18,7 @@ import pytest
 import structlog
 
 import tilldrop
+from tests.daemon import children
 from tests.unit.jobs import Place, sales
 from tilldrop.config import ImporterSettings
 from tilldrop.errors import WorkerLost
@@ -255,3 +256,30 @@ def test_hung_worker_does_not_hold_up_the_stop(
         with pytest.raises(WorkerLost):
             answer.result(PATIENCE_S)
     assert is_gone(pid)
+
+
+def test_worker_that_hangs_while_it_starts_does_not_hold_up_the_stop(place: Place) -> None:
+    with supervised(place) as supervisor, ThreadPoolExecutor(2) as threads:
+        first = pid_of(supervisor)
+        os.kill(first, signal.SIGKILL)
+        until(lambda: is_gone(first))
+        job = threads.submit(supervisor.run, place.job(sales(5)))
+        until(lambda: [pid for pid in children(os.getpid()) if not is_gone(pid)])
+        (starting,) = (pid for pid in children(os.getpid()) if not is_gone(pid))
+        os.kill(starting, signal.SIGSTOP)
+        threads.submit(supervisor.stop).result(PATIENCE_S)
+        assert is_gone(starting)
+        with pytest.raises(WorkerLost, match="stopping"):
+            job.result(PATIENCE_S)
+
+
+def test_a_task_that_can_wait_stands_aside_for_an_import(place: Place, many: str) -> None:
+    before = {"": "2020-01-01T00:00:00+00:00"}
+    task = {"task": "expire", "what": "versions", "before": before}
+    task["data_path"] = str(place.data_db)
+    with supervised(place) as supervisor, ThreadPoolExecutor(1) as caller:
+        answer = caller.submit(supervisor.run, place.job(many))
+        until((place.temp / "run").exists)
+        assert supervisor.try_task(task, 0.0) is None
+        assert answer.result(PATIENCE_S).outcome == "imported"
+        assert supervisor.try_task(task, PATIENCE_S) == {"dropped": 0, "after": None}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.unit.spine import Spine, customer, spine
+from tests.unit.spine import Spine, claim_next, customer, spine
 from tilldrop.delivery import Cause, State
 from tilldrop.errors import (
     DeliveredStays,
@@ -142,6 +142,36 @@ def test_a_broken_upload_is_resumed_where_it_broke(built: Spine) -> None:
         assert await read(visit, "sales.csv") == b"hello, world"
         (delivery,) = deliveries(built, "sales.csv")
         assert delivery.state is State.ARRIVED
+
+    play(built, scene)
+
+
+def test_a_resumption_that_fails_leaves_the_upload_broken(built: Spine) -> None:
+    async def scene(visit: Visit) -> None:
+        await break_off(visit, "sales.csv", b"0123")
+        (delivery,) = deliveries(built, "sales.csv")
+        bytes_there = built.spool.receiving / delivery.id
+        bytes_there.rename(bytes_there.with_suffix(".away"))
+        with pytest.raises(SpoolFailed):
+            await visit.open_write("sales.csv", truncate=False)
+        bytes_there.with_suffix(".away").rename(bytes_there)
+        upload = await visit.open_write("sales.csv", truncate=False)
+        assert upload.size_bytes == 4
+
+    play(built, scene)
+
+
+def test_what_was_delivered_is_never_gone_on_with_from_bytes_that_are_gone(built: Spine) -> None:
+    async def scene(visit: Visit) -> None:
+        await send(visit, "sales.csv", b"monday\n")
+        (delivered,) = deliveries(built, "sales.csv")
+        upload = await visit.open_write("sales.csv", truncate=False, append=True)
+        built.spool.drop(delivered.id)  # as retention may, at that moment
+        with pytest.raises(SpoolFailed):
+            await upload.write(0, b"tuesday\n")
+        with pytest.raises(UploadPoisoned):
+            await visit.finish(upload)
+        assert deliveries(built, "sales.csv")[1].state is State.BROKEN
 
     play(built, scene)
 
@@ -319,7 +349,7 @@ def test_a_receipt_is_listed_and_read_by_its_customer_alone(built: Spine) -> Non
     async def scene(visit: Visit) -> None:
         await send(visit, "sales.csv")
         (delivery,) = deliveries(built, "sales.csv")
-        built.ledger.claim_next(Cause.WATCHDOG, lambda _: True)
+        claim_next(built.ledger, Cause.WATCHDOG, lambda _: True)
         built.ledger.record_report(Report(delivery.id, 1, "imported")).result()
         (entry,) = await visit.entries("receipts")
         assert entry.name == f"sales.csv.{delivery.id}.txt"

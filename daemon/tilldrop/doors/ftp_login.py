@@ -13,7 +13,7 @@ from tilldrop import journal
 from tilldrop.doors.ftp_control import DOOR
 from tilldrop.doors.ftp_data import Data
 from tilldrop.errors import TooManySessions
-from tilldrop.guard import Offence
+from tilldrop.guard import REFUSED_STEP_S, Offence, even_out
 
 if TYPE_CHECKING:
     from tilldrop.config_customers import Customer
@@ -38,6 +38,7 @@ class Login(Data):
         if self.customer is not None or not self.username:
             self.respond("503 Send USER first.")
             return
+        began = self._loop.time()
         certificate = self.socket.getpeercert(binary_form=True) if self.secured else None
         proof = await self.door.check(self.username, password, certificate, self.peer)
         if proof is not None:
@@ -45,17 +46,19 @@ class Login(Data):
                 return
             self.customer = proof.customer
             self.note_login()
+            journal.login_accepted(DOOR, self.username, self.peer, proof.method, proof.key)
+            self.begin_session(proof.customer)  # before anything is waited for: it is counted here
             if not self.secured:
                 await self.door.note_in_clear(self.username, self.peer)
-            journal.login_accepted(DOOR, self.username, self.peer, proof.method, proof.key)
-            self.begin_session(proof.customer)
             self.respond("230 Welcome.")
+            self.check_customer()  # it may have been disabled while its password was checked
             return
         self.door.guard.penalise(self.peer, Offence.FAILED_LOGIN)
         reason = self.door.why_refused(self.username, self.peer)
         journal.login_refused(DOOR, self.who, self.peer, "password", reason, None)
         self.username = ""
         self._tries += 1
+        await even_out(began, REFUSED_STEP_S)
         if self._tries >= self.door.settings.login_attempts:
             self.hang_up("Too many attempts to log in.")
         else:
@@ -87,7 +90,8 @@ class Login(Data):
         else:
             self.respond("234 Begin TLS.")
             self.forget_lines()
-            self.username = ""
+            if self.customer is None:
+                self.username = ""
             self.secure(self.context)
 
     def ftp_PBSZ(self, _size: str) -> None:

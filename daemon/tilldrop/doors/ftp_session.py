@@ -14,6 +14,7 @@ import calendar
 import re
 import time
 from fnmatch import fnmatchcase
+from itertools import islice
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -26,7 +27,7 @@ from tilldrop.errors import SeekRefused, TransferCut
 from tilldrop.sharing import FAIR_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import AsyncIterator, Iterable
 
     from tilldrop.config_customers import Customer
     from tilldrop.doors.ftp_transfer import DataConnection
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 # A killed client's control connection ended up to 2.5 ms after its data connection.
 LOOK_AFTER_S = 0.005
 SEND_BYTES = 256 * 1024
+LINES_AT_ONCE = 256  # of a listing: 2 ms
 MTIME_END = 2**32  # what SFTP can show
 _UTC = ZoneInfo("UTC")  # what clients take LIST's times for
 _PATTERN = re.compile(r"[*?\[]")
@@ -167,7 +169,8 @@ class Session(Login):
         self._given_up = ""
         try:
             data = await self.open_data_connection(CONNECT_WITHIN_S)
-            await data.send(b"".join(line + b"\r\n" for line in lines))
+            async for some in _by_parts(lines):
+                await data.send(b"".join(line + b"\r\n" for line in some))
             await data.end()
         finally:
             self.drop_data_connection()
@@ -217,8 +220,11 @@ class Session(Login):
             return
         now = time.time()
         entries = await self._found(_without_options(argument))
-        lines = (long_name(entry, _UTC, now).decode() for entry in entries)
-        self.push("213-Listing:\r\n" + "".join(f" {line}\r\n" for line in lines))
+        self.push("213-Listing:\r\n")
+        async for some in _by_parts(long_name(entry, _UTC, now) for entry in entries):
+            if self._closed:
+                return
+            self.push("".join(f" {line.decode()}\r\n" for line in some))
         self.respond("213 End.")
 
     async def ftp_SIZE(self, path: str) -> None:
@@ -334,6 +340,14 @@ class Session(Login):
         lines = "".join(f" {feature}\r\n" for feature in [*tls, *rest, "UTF8"])
         self.push(f"211-Features:\r\n{lines}")
         self.respond("211 End.")
+
+
+async def _by_parts(lines: Iterable[bytes]) -> AsyncIterator[list[bytes]]:
+    """Write some lines at a time, the others having their turn in between."""
+    rest = iter(lines)
+    while some := list(islice(rest, LINES_AT_ONCE)):
+        yield some
+        await asyncio.sleep(0)
 
 
 def _without_options(argument: str) -> str:

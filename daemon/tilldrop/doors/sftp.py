@@ -22,6 +22,7 @@ from tilldrop.doors.entrance import Entrance, Gate
 from tilldrop.doors.sftp_algorithms import MODERN
 from tilldrop.doors.sftp_connection import Connection
 from tilldrop.doors.sftp_session import DOOR
+from tilldrop.doors.sftp_transport import Transport
 from tilldrop.errors import PortTaken
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class _Arrival:
 
     address: str
     admitted: Pass
-    is_met: bool = False
+    met: Connection | None = None
 
 
 # Not by the socket's address: one that is reset has none any more.
@@ -125,24 +126,29 @@ class Sftp:
         loop = asyncio.get_running_loop()
         arrival = _Arrival(address, admitted)
         _ARRIVAL.set(arrival)  # of this task, in which alone asyncssh makes this `Connection`
+        connection = None
         try:
             transport, _ = await loop.connect_accepted_socket(
-                lambda: asyncssh.SSHServerConnection(loop, options), sock
+                lambda: Transport(loop, options), sock
             )
             # asyncssh copies all that has come for each packet that it takes out of it.
             transport.max_size = READ_BYTES  # type: ignore[attr-defined]  # of asyncio's own
-            if not arrival.is_met:
+            # The task's context lives as long as the last timer made in it.
+            connection, arrival.met = arrival.met, None
+            if connection is None:
                 transport.abort()
+            else:
+                connection.transport = transport
         except OSError:  # it is gone already
             sock.close()
         finally:
-            if not arrival.is_met:
+            if connection is None:
                 admitted.end()
 
     def _meet(self) -> Connection:
         arrival = _ARRIVAL.get()
-        arrival.is_met = True
-        return Connection(self, arrival.address, arrival.admitted)
+        arrival.met = Connection(self, arrival.address, arrival.admitted)
+        return arrival.met
 
     def _options(self, host_keys: list[asyncssh.SSHKeyPair]) -> asyncssh.SSHServerConnectionOptions:
         ours = self.algorithms
@@ -212,6 +218,11 @@ class Sftp:
             return False
         self._connections.add(connection)
         return True
+
+    def connections_of(self, customer: str) -> int:
+        """Count a customer's connections, with sessions on them or not."""
+        found = [each.customer for each in self._connections]
+        return sum(each is not None and each.name == customer for each in found)
 
     def forget(self, connection: Connection) -> None:
         """Count a connection out."""

@@ -15,11 +15,12 @@ import asyncssh
 from asyncssh.stream import SSHServerStreamSession
 
 from tilldrop import journal
-from tilldrop.customers import fingerprint
 from tilldrop.doors.sftp_session import DOOR, Answers
+from tilldrop.doors.sftp_transport import Writer
 from tilldrop.doors.sftp_wire import Wire
 from tilldrop.errors import TooManySessions
-from tilldrop.guard import Offence, why_refused
+from tilldrop.guard import REFUSED_STEP_S, Offence, even_out, why_refused
+from tilldrop.public_keys import fingerprint
 
 if TYPE_CHECKING:
     from asyncssh.channel import SSHChannel
@@ -30,7 +31,13 @@ if TYPE_CHECKING:
 
 # An agent offers all its keys in turn, and not one of them is a guess.
 KEYS_TRIED_MOST = 20
+KEY_REFUSED_STEP_S = 0.005  # an agent's keys may not take long; looking one up takes 0.5 ms
 SESSIONS_MOST = 10  # of one connection, as OpenSSH's MaxSessions
+STARTING_MOST = 3  # channels on which no session has begun: each may hold a window of bytes
+SPARE_CONNECTIONS = 10  # beyond a customer's sessions: those that are just beginning or ending
+# An answer goes out in packets of the size that the client wants, each of which costs 13 us. A
+# single READ from one who wanted a byte at a time held everybody up for 3.5 s.
+PACKET_LEAST_BYTES = 256
 NAME_LOGGED_CHARS = 64
 _TELLING = (asyncssh.DISC_KEY_EXCHANGE_FAILED, asyncssh.DISC_PROTOCOL_ERROR)  # of no login
 _RUBBISH = (asyncssh.DISC_PROTOCOL_ERROR, asyncssh.DISC_PROTOCOL_VERSION_NOT_SUPPORTED)
@@ -47,11 +54,13 @@ class Connection(asyncssh.SSHServer):
         self._passwords_tried = 0
         self._keys_tried = 0
         self._sessions = 0
+        self.starting = 0  # channels on which no session has begun
         self._claimed, self._proof = "", ("", "")  # name; method and fingerprint
         self._idle_timer: asyncio.TimerHandle | None = None
         self._active_at = 0.0
         self.customer: Customer | None = None
         self.peer = peer
+        self.transport: asyncio.Transport | None = None
 
     # -- login
 
@@ -75,6 +84,14 @@ class Connection(asyncssh.SSHServer):
             self._say_abandoned(exc)
             if not self._passwords_tried and not self._is_turned_away:
                 self._door.guard.penalise(self.peer, _offence(exc))
+        self._untie()
+
+    def _untie(self) -> None:
+        """Undo where asyncssh and asyncio hold themselves: `garbage` tells why."""
+        vars(self._conn)["_recv_handler"] = None
+        if self.transport is not None:
+            vars(self.transport)["_read_ready_cb"] = None
+            self.transport = None
 
     def _end_for_another(self) -> None:
         self._conn.abort()
@@ -113,22 +130,29 @@ class Connection(asyncssh.SSHServer):
         self._passwords_tried += 1
         if self._passwords_tried > self._door.settings.login_attempts:
             return False  # sent ahead, before the answer that ended the connection
-        customer = await self._door.check_password(username, password, self.peer)
+        began = self._loop.time()
+        try:
+            customer = await self._door.check_password(username, password, self.peer)
+        except asyncio.CancelledError:  # gone, or the next password came; the work is done
+            self._door.guard.penalise(self.peer, Offence.NO_LOGIN)
+            raise
         if customer is not None:
             self._proof = ("password", "")
             return True
         self._door.guard.penalise(self.peer, Offence.FAILED_LOGIN)
         self._say_refused(username, "password", self._why_refused(username), None)
+        await even_out(began, REFUSED_STEP_S)
         if self._passwords_tried >= self._door.settings.login_attempts:
             self.hang_up("Too many attempts to log in.")
         return False
 
-    def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
+    async def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
         """Say whether that key is the customer's; asyncssh then checks its signature."""
         self._keys_tried += 1
         if self._keys_tried > KEYS_TRIED_MOST:
             self.hang_up("Too many attempts to log in.")
             return False
+        began = self._loop.time()
         # By default asyncssh also takes SHA-1 signatures of an RSA key, whatever is offered.
         key.all_sig_algorithms = {each.encode() for each in self._door.algorithms.signatures}
         offered = key.public_data
@@ -140,6 +164,7 @@ class Connection(asyncssh.SSHServer):
         if not listed:
             why = self._why_refused(username, "key-not-listed")
             self._say_refused(username, "publickey", why, fingerprint(offered))
+            await even_out(began, KEY_REFUSED_STEP_S)
             return False
         self._proof = ("publickey", listed[0].fingerprint)
         return True
@@ -159,12 +184,20 @@ class Connection(asyncssh.SSHServer):
             self.hang_up("The account is closed.")
             return
         self.check_customer()
+        self._check_connections(self.customer)
         method, key = self._proof
         journal.login_accepted(DOOR, name, self.peer, method, key or None)
         if self._door.algorithms.is_legacy:
             journal.login_was_legacy(DOOR, name, self.peer, self._client())
         self.note_activity()
         self._watch_idleness()
+
+    def _check_connections(self, customer: Customer) -> None:
+        """Hang up if the customer holds more connections than it may have sessions."""
+        most = self._door.intake.limits_of(customer).max_sessions
+        held = self._door.connections_of(customer.name)
+        if most and held > most + SPARE_CONNECTIONS:
+            self._refuse_session(customer.name, TooManySessions(f"{held} connections"))
 
     def _client(self) -> str:
         return str(self._conn.get_extra_info("client_version"))[:NAME_LOGGED_CHARS]
@@ -173,9 +206,8 @@ class Connection(asyncssh.SSHServer):
 
     def session_requested(self) -> Channel | bool:
         """Open a channel for a session, unless there are too many."""
-        if self.customer is None or self._sessions >= SESSIONS_MOST:
-            return False
-        return Channel(self)
+        is_full = self._sessions >= SESSIONS_MOST or self.starting >= STARTING_MOST
+        return False if self.customer is None or is_full else Channel(self)
 
     def answers(self, channel: asyncssh.SSHServerChannel[bytes]) -> Answers:
         """Begin a session."""
@@ -203,11 +235,13 @@ class Connection(asyncssh.SSHServer):
         try:
             self._door.intake.check_session(self.customer)
         except TooManySessions as full:
-            name, code = self.customer.name, full.code
-            journal.request_refused(DOOR, name, "session", code, str(full), self.peer)
-            self.hang_up(full.to_customer, asyncssh.DISC_TOO_MANY_CONNECTIONS)
+            self._refuse_session(self.customer.name, full)
             return False
         return True
+
+    def _refuse_session(self, name: str, full: TooManySessions) -> None:
+        journal.request_refused(DOOR, name, "session", full.code, str(full), self.peer)
+        self.hang_up(full.to_customer, asyncssh.DISC_TOO_MANY_CONNECTIONS)
 
     def note_activity(self) -> None:
         """Note that the client did something."""
@@ -249,11 +283,25 @@ class Channel(SSHServerStreamSession[bytes]):
     def __init__(self, connection: Connection) -> None:
         super().__init__(None)  # no factory, so neither shell nor command
         self._connection = connection
+        self._is_starting = True
+        connection.starting += 1
 
     def connection_made(self, chan: SSHChannel[bytes]) -> None:
         """Keep the channel for the session that may start on it."""
         super().connection_made(chan)
         self._channel = cast("asyncssh.SSHServerChannel[bytes]", chan)
+        if vars(chan)["_send_pktsize"] < PACKET_LEAST_BYTES:
+            self._connection.hang_up("The packets wanted are too small.")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Count it out, if no session began on it."""
+        self._note_started()
+        super().connection_lost(exc)
+
+    def _note_started(self) -> None:
+        if self._is_starting:
+            self._is_starting = False
+            self._connection.starting -= 1
 
     def subsystem_requested(self, subsystem: str) -> bool:
         """Take SFTP alone."""
@@ -264,10 +312,16 @@ class Channel(SSHServerStreamSession[bytes]):
 
     def session_started(self) -> None:
         """Answer requests until the channel ends."""
+        self._note_started()
         if not self._connection.has_room():
             return
         reader = asyncssh.SSHReader(self, self._channel)
-        writer = asyncssh.SSHWriter(self, self._channel)
+        writer = Writer(self, self._channel)
         answers = self._connection.answers(self._channel)
         wire = Wire(answers, reader, writer, self._connection.max_open_files())
-        self._channel.get_connection().create_task(wire.run())
+        self._channel.get_connection().create_task(self._answer(wire))
+
+    async def _answer(self, wire: Wire) -> None:
+        await wire.run()
+        if self._exception is not None:  # it holds the frames that it went through, and they it
+            self._exception.__traceback__ = None

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 from tilldrop import presets
 from tilldrop.guess.draft import Answers, Draft, Question
-from tilldrop.mapping import Feed, columns_needed, settled_header
+from tilldrop.mapping_columns import columns_needed, settled_header
 from tilldrop.mapping_toml import read_feed
 from tilldrop.sources import FromFolder
 
 if TYPE_CHECKING:
     from tilldrop.guess.sample import Sample
+    from tilldrop.mapping import Feed
 
 _LEAST_SHARE = 0.5
 _LEAST_NAMES = 6

@@ -86,7 +86,7 @@ def book(job: Job, stores: Stores, ready: Ready) -> Report:
     if stores.sandbox is None:
         return stores.live.book(
             *(job, ready.staged),
-            lambda booked: _concluded(ready.draft, booked, ready.began),
+            lambda booked: concluded(ready.draft, booked, ready.began),
             *(ready.feed, ready.remember),
         )
     return _book_parts(job, stores.live, stores.sandbox, ready)
@@ -103,14 +103,14 @@ def _book_parts(job: Job, live: Store, sandbox: Store, ready: Ready) -> Report:
     if first is None:
         first = sandbox.book(
             *(job, replace(ready.staged, transactions=rows, refused=0)),
-            lambda booked: _concluded(draft, booked, ready.began),
+            lambda booked: concluded(draft, booked, ready.began),
             *(_feed_of(ready.feed, rows), ready.remember),
         )
     before = replace(first, counts=draft.counts, child_rows={}) if in_live == ALL else first
     rows = tables.choose(in_live, children)
     return live.book(
         *(job, replace(ready.staged, transactions=rows)),
-        lambda booked: _concluded(before, booked, ready.began),
+        lambda booked: concluded(before, booked, ready.began),
         *(_feed_of(ready.feed, rows), ready.remember),
     )
 
@@ -132,8 +132,8 @@ def _feed_of(feed: Feed, rows: int) -> Feed:
     return feed if rows else replace(feed, complete="")
 
 
-def _concluded(before: Report, booked: Booked, began: float) -> Report:
-    """Add to a report what became of the rows."""
+def concluded(before: Report, booked: Booked, began: float) -> Report:
+    """Add to a report what became of the rows. began: as `Ready` has it."""
     counts: Counts = replace(
         before.counts,
         inserted=before.counts.inserted + booked.inserted,
@@ -151,6 +151,7 @@ def _concluded(before: Report, booked: Booked, began: float) -> Report:
         for code, number, noun in (
             ("older-ignored", booked.ignored, "row"),
             ("id-reuse-suspected", booked.reused, "id"),
+            ("versions-gone", booked.lost, "row"),
         )
         if number
     ]

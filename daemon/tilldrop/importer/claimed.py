@@ -10,11 +10,12 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from tilldrop.companions import companions_of
+from tilldrop.companions import companion_feed, companions_of
 from tilldrop.importer.jobs import Drafts
+from tilldrop.mapping import match_feed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from tilldrop.config import Config
     from tilldrop.config_customers import Customer
@@ -48,6 +49,41 @@ class ClaimedJobs:
             companion_path=self._companion_path(delivery, feed),
             accepts_controls=bool(delivery.accepted),
             replay=self._replay(delivery),
+        )
+
+    def together(self, deliveries: Iterable[Delivery]) -> list[Job]:
+        """Return the jobs of the first of these that may share a commit; none if it is but one.
+
+        deliveries: of one customer, small, as they arrived. Those that share a commit are first
+        tries of first runs of one feed, all live, and none of them can be a duplicate: none has
+        the name of one before it, nor, but for the first, of the latest import.
+        """
+        head, *behind = deliveries
+        customer = self._config_of().customers.get(head.customer)
+        feed = None if customer is None else _simple_feed(head, customer)
+        if customer is None or feed is None or not behind:
+            return []
+        latest = self._ledger.latest_import(customer.name, feed.name)
+        names = {head.name, "" if latest is None else latest.name}
+        chosen = [head]
+        for delivery in behind:
+            if delivery.name in names or _simple_feed(delivery, customer) is not feed:
+                break
+            names.add(delivery.name)
+            chosen.append(delivery)
+        if len(chosen) == 1:
+            return []
+        first = self.job(head, customer, feed)
+        return [first, *(self._like(first, delivery) for delivery in chosen[1:])]
+
+    def _like(self, job: Job, delivery: Delivery) -> Job:
+        return replace(
+            job,
+            name=delivery.name,
+            delivery=delivery.id,
+            arrival_seq=delivery.arrival_seq or 0,
+            path=str(self._spool.path_arrived(delivery.id)),
+            same_as=None,
         )
 
     def _replay(self, delivery: Delivery) -> dict[str, Any]:
@@ -96,3 +132,14 @@ class ClaimedJobs:
             return False
         latest = self._ledger.latest_import(delivery.customer, feed.name)
         return latest is not None and latest.name == delivery.name
+
+
+def _simple_feed(delivery: Delivery, customer: Customer) -> Feed | None:
+    """Return the feed of a delivery that needs nothing but to be read and booked."""
+    is_first = delivery.run == 1 and not (delivery.attempts or delivery.replay or delivery.accepted)
+    if not is_first or companion_feed(customer.feeds, delivery.name):
+        return None
+    feed = match_feed(customer.feeds, delivery.name)
+    if feed is None or feed.columns or customer.is_in_sandbox(feed):
+        return None
+    return None if companions_of(feed, delivery.name) else feed

@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from tilldrop.errors import HomeUnusable
+from tilldrop.errors import DataUnavailable, HomeUnusable
 from tilldrop.importer import schema
 from tilldrop.sqlite import sqlite3
 
@@ -19,14 +19,20 @@ if TYPE_CHECKING:
     from tilldrop.config import Config, Paths
 
 
+# A full or failing disk. SQLite calls it an I/O error where it has no room for a WAL's index.
+_PASSING = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM)
+_NOT_KNOWN = "SELECT * FROM data.erased_shoppers EXCEPT SELECT * FROM main.erased_shoppers"
+
+
 def prepare(config: Config) -> None:
     """Make or bring forward what the worker will open. Raises what `schema.migrate` does.
 
-    HomeUnusable if a file cannot be made or opened.
+    DataUnavailable (temporary) if the disk is full or fails, HomeUnusable if a file cannot be made
+    or opened.
     """
     _migrate(config.paths.data)
     if config.paths.sandbox.exists():
-        _migrate(config.paths.sandbox)
+        _make_sandbox(config.paths)  # a power failure may have left it without who was erased
     prepare_sandbox(config)
 
 
@@ -34,17 +40,18 @@ def prepare_sandbox(config: Config) -> None:
     """Make sandbox.db if it is needed and not there. Raises as `prepare`."""
     needed = any(customer.sandboxed for customer in config.customers.values())
     if needed and not config.paths.sandbox.exists():
-        _migrate(config.paths.sandbox)
-        _remember_erased(config.paths)
+        _make_sandbox(config.paths)
 
 
-def _remember_erased(paths: Paths) -> None:
-    """Let a new sandbox.db know who was erased before it was made."""
+def _make_sandbox(paths: Paths) -> None:
+    """Make or bring forward sandbox.db; let it know who was erased before it was made."""
+    _migrate(paths.sandbox)
     if not paths.data.exists():
         return
     with closing(sqlite3.connect(paths.sandbox, isolation_level=None)) as connection:
         connection.execute("ATTACH ? AS data", (str(paths.data),))
-        connection.execute("INSERT INTO erased_shoppers SELECT * FROM data.erased_shoppers")
+        missing = connection.execute(_NOT_KNOWN).fetchall()  # usually none: no lock is needed
+        connection.executemany("INSERT OR IGNORE INTO erased_shoppers VALUES (?, ?, ?, ?)", missing)
 
 
 def present(paths: Paths) -> list[Path]:
@@ -56,4 +63,7 @@ def _migrate(path: Path) -> None:
     try:
         schema.migrate(path)
     except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in _PASSING:
+            # The service is started again and again, until there is room.
+            raise DataUnavailable(f"{path}: {error}") from error
         raise HomeUnusable(f"{path}: {error}") from error

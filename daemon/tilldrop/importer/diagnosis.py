@@ -16,7 +16,8 @@ from tilldrop.importer.plan import fold
 from tilldrop.importer.records import parse_line
 from tilldrop.importer.renamings import renamings
 from tilldrop.importer.values import NumberForm, bare
-from tilldrop.mapping import FIND, columns_needed
+from tilldrop.mapping import FIND
+from tilldrop.mapping_columns import columns_needed
 from tilldrop.rows import Fault
 from tilldrop.sources import When
 

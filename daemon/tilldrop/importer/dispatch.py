@@ -9,7 +9,8 @@ Owns the way of one delivery from ARRIVED to its outcome, and the retries. Promi
 - bytes that hold card data are dropped once the report is recorded;
 - only crashes count towards HELD. A database that is busy, damaged or out of reach, a disk that
   is full, and a daemon that ended do not: the worker is a process of its own, so a file that
-  kills it cannot take the daemon along;
+  kills it cannot take the daemon along. A file that the disk does not give is waited for, too, but
+  not for ever: its customer's next ones wait behind it;
 - bytes that could not be put away after their import are put away later.
 Never reads a delivery's bytes and never opens data.db.
 """
@@ -18,72 +19,56 @@ from __future__ import annotations
 
 import threading
 import time
-from contextlib import suppress
+from collections import deque
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from tilldrop import journal, mapping
 from tilldrop.companions import companion_feed, companions_of
 from tilldrop.delivery import CONTROL_REASONS, Cause, Delivery, State
 from tilldrop.errors import (
+    BytesUnreadable,
     DataDamaged,
     DataUnavailable,
     NoSuchCustomer,
-    NoSuchDelivery,
-    SpoolFailed,
     TilldropError,
     WorkerLost,
 )
 from tilldrop.importer.claimed import ClaimedJobs
+from tilldrop.importer.putting_away import PuttingAway
 from tilldrop.ledger_reading import utcnow
 from tilldrop.rows import Job, Report
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from concurrent.futures import Future
     from datetime import datetime
 
     from tilldrop.config import Config
+    from tilldrop.importer.asked import Bell, Runs
     from tilldrop.ledger import Ledger
     from tilldrop.mapping import Feed
     from tilldrop.spool import Spool
 
 IMPORT_CRASHED = "import-crashed"
-FOR_A_PERSON = (DataDamaged.code, DataUnavailable.code)  # these do not pass by themselves
+# These do not pass by themselves.
+FOR_A_PERSON = (DataDamaged.code, DataUnavailable.code, BytesUnreadable.code)
+OF_ONE_FILE = (BytesUnreadable, WorkerLost)  # the others may be imported meanwhile
+UNREADABLE_TRIES = 12  # half an hour, as configured; then others of the customer go on
 COMPANION_MISSING = "companion-missing"
 COMPANION_TRIES = 10  # then the file is held, and goes on when its companion comes
 TRY_AGAIN = (State.HELD, State.ARRIVED, Cause.COMPANION)
 BACK_OFF_MOST_S = 300.0  # a retry is never further away than this
-# If the ledger cannot be written: how long until it is asked again.
-TROUBLE_S = 1.0
-# While something is due but its file is not in place, nobody may ring when it comes.
-RECHECK_S = 30.0
-# Of a backlog of small files so many share a commit, 0.1 s of one customer's at most.
+TROUBLE_S = 1.0  # if the ledger cannot be written: until it is asked again
+RECHECK_S = 30.0  # while something is due whose file is not in place: nobody may ring for it
+# Of a backlog of small files so many are claimed at once, 0.1 s of one customer's at most: each by
+# itself, or where they share a commit in data.db, too.
 BATCH_MOST = 16
+TOGETHER_MOST = 64
 BATCH_BYTES = 32 * 1024
-
-
-class Runs(Protocol):
-    """What the importer needs of the supervisor."""
-
-    def run(self, job: Job) -> Report:
-        """Import one file. Raises WorkerLost, DataUnavailable."""
-        ...
-
-
-class Bell(Protocol):
-    """What wakes the importer: `watch.Bell`."""
-
-    def ring(self, cause: Cause) -> None:
-        """Wake the importer."""
-        ...
-
-    def wait(self, timeout_s: float | None) -> Cause | None:
-        """Wait for a ring and take it."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +101,10 @@ class Importer:
         self._now = now
         self._stopping = threading.Event()
         self._tries: dict[str, int] = {}
-        self._left: dict[str, Delivery] = {}  # reported, but their bytes are not put away yet
+        self._putting_away = PuttingAway(ledger, spool)
         self._done: list[_Done] = []  # imported, but not recorded yet
         self._ahead: list[Delivery] = []  # claimed in the commit of the last reports
+        self._goes_together = True  # those of the last batch did
         self._jobs = ClaimedJobs(ledger, spool, config_of)
         self.last_import: Delivery | None = None
 
@@ -138,7 +124,7 @@ class Importer:
 
     def _turn(self, cause: Cause) -> Cause:
         """Import what is next, or wait if nothing is ready; return what the next turn is for."""
-        self._put_away_left()
+        self._putting_away.try_again()
         asked_at = self._now()
         if self._import_next(cause):
             return self._bell.wait(0) or cause
@@ -153,7 +139,8 @@ class Importer:
         """Return how long there is surely nothing to do, None: until the bell rings."""
         due = self._ledger.next_attempt_at()
         if due is None:
-            return self._config_of().importer.retry_after_s if self._left else None
+            is_done = self._putting_away.is_done
+            return None if is_done else self._config_of().importer.retry_after_s
         if due <= asked_at:
             return RECHECK_S
         # A clock that was set back must not make it sleep for as long.
@@ -167,15 +154,57 @@ class Importer:
         imported in their order: where one has to wait, those behind it do so too.
         """
         batch, self._ahead = self._ahead or self._claim(cause).result(), []
-        for place, delivery in enumerate(batch):
-            if not self._goes_on(delivery, cause) or self._stopping.is_set():
-                self._give_back_all(batch[place + 1 :])
-                break
+        left, goes_on, singly = deque(batch), True, 0
+        while left and goes_on and not self._stopping.is_set():
+            jobs = [] if singly else self._jobs_together(left, cause)
+            singly = max(0, singly - 1)
+            self._goes_together = bool(jobs)
+            if not jobs:
+                goes_on = self._goes_on(left.popleft(), cause)
+            elif lost := self._import_together(left, jobs):
+                goes_on, singly = isinstance(lost, OF_ONE_FILE), len(jobs)
+        self._give_back_all(left)
         self._record_all(cause, ahead=not self._stopping.is_set())
         return bool(batch)
 
     def _claim(self, cause: Cause) -> Future[list[Delivery]]:
-        return self._ledger.claim(cause, self._spool.is_arrived, BATCH_MOST, BATCH_BYTES)
+        most = TOGETHER_MOST if self._goes_together else BATCH_MOST
+        return self._ledger.claim(cause, self._spool.is_arrived, most, BATCH_BYTES)
+
+    def _jobs_together(self, left: deque[Delivery], cause: Cause) -> list[Job]:
+        """Return the jobs of the first of these that may share a commit; none: one by one."""
+        try:
+            jobs = self._jobs.together(left)
+            if jobs and self._done:  # what is not recorded yet may be what one of them repeats
+                self._record_all(cause, ahead=False)
+                jobs = self._jobs.together(left)
+        except Exception:  # noqa: BLE001  of whichever it is, its own turn tells
+            journal.importer_failed()
+            return []
+        return jobs
+
+    def _import_together(
+        self, left: deque[Delivery], jobs: list[Job]
+    ) -> DataUnavailable | WorkerLost | None:
+        """Import the first deliveries in one commit and take them away.
+
+        Returns what kept it from that. Which of them a worker cannot stand shows one by one.
+        """
+        began = time.monotonic()
+        try:
+            reports = self._supervisor.run_all(jobs)
+        except (BytesUnreadable, WorkerLost) as lost:
+            return lost
+        except DataUnavailable as wait:
+            self._after_wait(left.popleft(), wait)
+            return wait
+        except Exception as error:  # noqa: BLE001  the edge of a unit of work
+            journal.importer_failed()
+            return WorkerLost(repr(error))
+        took_ms = int((time.monotonic() - began) * 1000 / len(jobs))
+        for report in reports:
+            self._done.append(_Done(left.popleft(), report, took_ms, ()))
+        return None
 
     def _goes_on(self, delivery: Delivery, cause: Cause) -> bool:
         """Import a delivery; tell whether those behind it may be imported too."""
@@ -241,53 +270,25 @@ class Importer:
         if one.report.masked_path:
             # Ahead of the ledger: a crash in between must not leave the numbers in the spool.
             self._spool.put_in_place(one.delivery.id, Path(one.report.masked_path))
-        return self._ledger.record_report(one.report)
+        return self._ledger.record_report(one.report, drops_bytes=self._has_lost_mask(one.report))
+
+    def _has_lost_mask(self, report: Report) -> bool:
+        """Tell whether the masked copy is gone, as in a restored home, and the bytes are not it."""
+        return bool(report.masked_path) and self._spool.holds(report.delivery, str(report.sha256))
 
     def _record(self, one: _Done, first: Future[Delivery], cause: Cause) -> None:
         attempts = iter((first,))
         delivery, report = one.delivery, one.report
-        recorded = self._insist(lambda: next(attempts, None) or self._ledger.record_report(report))
+        recorded = self._insist(lambda: next(attempts, None) or self._begin_record(one))
         if recorded is None:
             return  # start-up takes the run up again; the worker has its report
         self.last_import = recorded
         journal.import_finished(
             report, delivery.customer, delivery.name, cause, delivery.attempts + 1, one.took_ms
         )
-        try:
-            self._put_away(recorded)
-        except (TilldropError, OSError) as error:
-            self._left[recorded.id] = recorded
-            code = error.code if isinstance(error, TilldropError) else SpoolFailed.code
-            journal.bytes_not_moved(delivery.id, code, str(error))
+        self._putting_away.take(recorded)
         if one.awaited_by:
             self._release_for(delivery, one.awaited_by)
-
-    def _put_away_left(self) -> None:
-        """Try again what could not be put away; a delivery that has moved on is let go."""
-        for left in list(self._left.values()):
-            with suppress(TilldropError, OSError):  # said when it failed first
-                if self._stands_in(left.id, left.state):
-                    self._put_away(left)
-                del self._left[left.id]
-
-    def _stands_in(self, delivery_id: str, state: State) -> bool:
-        try:
-            return self._ledger.one(delivery_id).state is state
-        except NoSuchDelivery:
-            return False
-
-    def _put_away(self, recorded: Delivery) -> None:
-        """Move the bytes to where the delivery's state wants them; what is held stays."""
-        if recorded.bytes_gone_at is not None:
-            self._spool.drop(recorded.id)
-            journal.card_data_dropped(
-                recorded.id, recorded.customer, recorded.name, str(recorded.reason)
-            )
-        elif recorded.state is State.HELD:
-            reason = str(recorded.reason)
-            journal.delivery_held(recorded.id, recorded.customer, recorded.name, reason)
-        else:
-            self._spool.keep(recorded.id)
 
     # -- companions ------------------------------------------------------------------------------
 
@@ -324,6 +325,9 @@ class Importer:
         """Try again later, and not count it: it is not the file's fault."""
         times = self._tries.get(delivery.id, 0) + 1
         self._tries[delivery.id] = times
+        if isinstance(wait, BytesUnreadable) and times >= UNREADABLE_TRIES:
+            self._hold(delivery, IMPORT_CRASHED, delivery.attempts)
+            return
         wait_s = self._back_off_s(times)
         if wait.code in FOR_A_PERSON:
             journal.importer_troubled(wait.code, str(wait))  # which a person must mend
@@ -361,7 +365,7 @@ class Importer:
             )
         )
 
-    def _give_back_all(self, deliveries: list[Delivery]) -> None:
+    def _give_back_all(self, deliveries: Iterable[Delivery]) -> None:
         """Give back what was claimed and not begun."""
         for one in deliveries:
             again = (one.id, State.IMPORTING, State.ARRIVED, Cause.RETRY)

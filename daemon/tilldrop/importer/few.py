@@ -111,6 +111,28 @@ class FewTables:
         return ((row[location], row[transaction]) for row in of.rows)
 
 
+def joined(
+    parts: Sequence[FewTables],
+    table: str,
+    columns: Sequence[str],
+    added: Sequence[Sequence[str | int]],
+) -> arrow.Rows:
+    """Return columns of a table of several files, to be bound to a statement.
+
+    added: for each file what stands behind each of its rows.
+    """
+    first = parts[0].tables[table]
+    places = first.places(columns)
+    rows = [
+        (*(row[place] for place in places), *more)
+        for part, more in zip(parts, added, strict=True)
+        for row in part.tables[table].rows
+    ]
+    is_text = [first.types[column] == _TEXT for column in columns]
+    is_text += [isinstance(one, str) for one in added[0]]
+    return arrow.of_columns(list(zip(*rows, strict=True)) or [()] * len(is_text), is_text)
+
+
 def settle_few(plan: Plan, found: Found, drafts: Drafts[Kept]) -> Staged:
     """Stage the rows that no later one overtakes, and add up."""
     types = row_types(plan, has_extra=drafts.has_extra)

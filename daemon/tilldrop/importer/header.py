@@ -17,7 +17,8 @@ from tilldrop.importer.layout import cells_of_line, unfolded
 from tilldrop.importer.parts import Unreadable
 from tilldrop.importer.records import TEXT_KEPT_CHARS
 from tilldrop.importer.values import bare, shorten
-from tilldrop.mapping import FIND, settled_header
+from tilldrop.mapping import FIND
+from tilldrop.mapping_columns import settled_header
 from tilldrop.rows import Fault
 
 if TYPE_CHECKING:

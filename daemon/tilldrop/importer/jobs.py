@@ -7,12 +7,16 @@ looks into ledger or spool: what only they know is put in by the caller.
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from tilldrop import mapping
 from tilldrop.rows import Job
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tilldrop.config import Config
     from tilldrop.config_customers import Customer
     from tilldrop.mapping import Feed
@@ -93,3 +97,24 @@ def _shares_transactions(customer: Customer, feed: Feed | None) -> bool:
         other.table == feed.table == "transactions" and other.name != feed.name
         for other in customer.feeds
     )
+
+
+def jobs_to_json(jobs: Sequence[Job]) -> str:
+    """Return one line of JSON of several jobs that are much alike: the first, and what differs."""
+    first = jobs[0]
+    each = [
+        {
+            name: value
+            for name in Job.__slots__
+            if (value := getattr(job, name)) is not (common := getattr(first, name))
+            and value != common
+        }
+        for job in jobs
+    ]
+    whole = {"draft": asdict(first), "each": each}
+    return json.dumps(whole, ensure_ascii=False, separators=(",", ":"))
+
+
+def jobs_from(plain: dict[str, Any]) -> list[Job]:
+    """Make the jobs of which `jobs_to_json` wrote these values."""
+    return [Job(**plain["draft"] | own) for own in plain["each"]]

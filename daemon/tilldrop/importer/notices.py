@@ -15,7 +15,7 @@ from tilldrop.importer.cards import mask
 from tilldrop.importer.diagnosis import DELIMITERS, written_as_utf8
 from tilldrop.importer.memory import RECENT_FILES, RECENT_LOCATIONS, TENDERS, Memory, Remember
 from tilldrop.importer.plan import fold
-from tilldrop.mapping import columns_mapped
+from tilldrop.mapping_columns import columns_mapped
 from tilldrop.rows import Fault
 
 if TYPE_CHECKING:

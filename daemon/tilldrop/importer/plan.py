@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from tilldrop.importer.moments import zone_of
 from tilldrop.importer.values import BLANKS, NumberForm
-from tilldrop.mapping import Feed, columns_needed, settled_header, targets
+from tilldrop.mapping import Feed, targets
+from tilldrop.mapping_columns import columns_needed, settled_header
 from tilldrop.rows import CHILDREN, TABLES, Column, Fault, minor_digits
 from tilldrop.sources import (
     Computed,

@@ -27,7 +27,8 @@ from tilldrop.importer.parts import Limits
 from tilldrop.importer.plan import mapping_faults
 from tilldrop.importer.reading import prepare
 from tilldrop.importer.stage import Clean, Context, Staged
-from tilldrop.mapping import Feed, columns_needed, feed_from_json
+from tilldrop.mapping import Feed, feed_from_json
+from tilldrop.mapping_columns import columns_needed
 from tilldrop.rows import Counts, Fault, Job, Outcome, Report
 
 if TYPE_CHECKING:
@@ -78,26 +79,37 @@ def run(job: Job, engine: Engine, stores: Stores, temp_dir: Path) -> Report:
     files are left in it.
     Raises DataBusy (temporary); nothing is booked then, nor on any other error.
     """
-    began = time.monotonic()
     if (stored := stores.live.report(job.delivery, job.run)) is not None:
         return stored
-    judged = _judge(job, engine, stores, temp_dir, began)
+    feed = None if job.feed is None else feed_from_json(job.feed)
+    judged = judge(job, engine, stores, temp_dir, feed)
     if isinstance(judged, Ready):
         return booking.book(job, stores, judged)
-    report = replace(judged, took_ms=round(1000 * (time.monotonic() - began)))
-    booking.record(job, stores, report)
-    return report
+    booking.record(job, stores, judged)
+    return judged
 
 
-def _judge(
-    job: Job, engine: Engine, stores: Stores, temp_dir: Path, began: float
+def judge(
+    job: Job, engine: Engine, stores: Stores, temp_dir: Path, feed: Feed | None
 ) -> Ready | Report:
-    """Read and map the file. Returns what to book, or the report of why nothing is."""
+    """Read and map the file. Returns what to book, or the report of why nothing is.
+
+    engine, temp_dir: as for `run`. feed: the job's.
+    """
+    began = time.monotonic()
+    judged = _judged(job, engine, stores, temp_dir, feed, began)
+    if isinstance(judged, Ready):
+        return judged
+    return replace(judged, took_ms=round(1000 * (time.monotonic() - began)))
+
+
+def _judged(
+    job: Job, engine: Engine, stores: Stores, temp_dir: Path, feed: Feed | None, began: float
+) -> Ready | Report:
     draft = Report(job.delivery, job.run, "imported", currency=job.currency)
     path = Path(job.path)
-    if job.feed is None:
+    if feed is None:
         return _unclaimed(job, draft, temp_dir)
-    feed = feed_from_json(job.feed)
 
     def read(file: Path) -> tuple[Clean | Fault, str, int]:
         return prepare(

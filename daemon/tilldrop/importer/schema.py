@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 PAGE_BYTES: Final = 8192  # a million rows: as fast as 16384, a little faster than 4096
 BUSY_TIMEOUT_S: Final = 5.0
 STEPS: Final = Migrations("data")
-KNOWN: Final = frozenset({"001", "002", "003", "004"})
+KNOWN: Final = frozenset({"001", "002", "003", "004", "005"})
 
 
 @STEPS(name="001")
@@ -50,6 +50,12 @@ def erased_shoppers(db: Database) -> None:
 def orphans_of_parts(db: Database) -> None:
     """List transactions of which only a part has come."""
     _execute_text(db, "data-004.sql")
+
+
+@STEPS(name="005")
+def ends_of_history(db: Database) -> None:
+    """Find versions by their age, and remember that some were dropped."""
+    _execute_text(db, "data-005.sql")
 
 
 def migrate(path: Path) -> None:

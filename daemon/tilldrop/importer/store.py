@@ -27,19 +27,23 @@ from tilldrop.importer.store_sql import (
     upsert_rows,
 )
 from tilldrop.importer.store_standing import REUSED_AFTER_DAYS, Booked, Standing, look
+from tilldrop.importer.store_together import append_all
 from tilldrop.importer.tables import DuckTables
 from tilldrop.mapping import targets
 from tilldrop.rows import Report, minor_digits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from tilldrop.importer.memory import Remember
     from tilldrop.importer.stage import Staged
+    from tilldrop.importer.store_together import Booking
     from tilldrop.mapping import Feed
     from tilldrop.rows import Job
 
+FEEDS_KEPT = 1_000  # whose memory stays at hand
+VALUES_KEPT = 100_000  # of all customers; 10 MB
 DATES_COMPARED = 1_000  # rows of a file whose ids are looked at for having been used before
 
 CONFIRM = (
@@ -56,10 +60,11 @@ COUNT_REUSED = (
 )
 REUSED_BY = ("location_id", "transaction_id", "business_date")
 FIND_REPORT = "SELECT report FROM deliveries WHERE delivery = {delivery} AND run = {run}"
+FIND_REPORTS = "SELECT delivery, run, report FROM deliveries WHERE delivery IN ({deliveries})"
 ADD_REPORT = (
     "INSERT INTO deliveries"
     " (delivery, run, customer, arrival_seq, name, feed, outcome, report, at, set_id)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, {set_id})"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 FORGET_REFUSED = "DELETE FROM rejected_rows WHERE delivery = {delivery}"
 REFUSED = ("line", "code", "field", "seen", "record")
@@ -87,6 +92,9 @@ class Store:
         self.path = path
         self.connection = Connection(path)
         self._erased: dict[str, Erased] = {}
+        # What data.db holds, or will hold once what is judged is booked; nobody else writes it.
+        self._memories: dict[tuple[str, str], Memory] = {}
+        self._seen: dict[tuple[str, str], set[str]] = {}
 
     def is_at(self, path: Path) -> bool:
         """Tell whether this is still the file under that name (a restored backup is another)."""
@@ -98,6 +106,13 @@ class Store:
             sql = FIND_REPORT.format(delivery=literal(delivery), run=run)
             found = self.connection.rows(sql)
         return Report.from_json(found[0][0]) if found else None
+
+    def reports(self, deliveries: Sequence[str]) -> dict[tuple[str, int], Report]:
+        """Return all reports that were committed of these, by (delivery, run). Raises DataBusy."""
+        with busy_told():
+            sql = FIND_REPORTS.format(deliveries=", ".join(map(literal, deliveries)))
+            found = self.connection.rows(sql)
+        return {(delivery, run): Report.from_json(text) for delivery, run, text in found}
 
     def lookup(self, customer: str, table: str, value: str, currency: str) -> dict[str, str]:
         """Return a column of a master table by its key, as texts; "" where it is empty.
@@ -123,6 +138,8 @@ class Store:
 
     def memory(self, customer: str, feed: str) -> Memory | None:
         """Return what is remembered of a feed's files, None before the first. Raises DataBusy."""
+        if (customer, feed) in self._memories:
+            return self._memories[customer, feed]
         with busy_told():
             sql = FIND_MEMORY.format(customer=literal(customer), feed=literal(feed))
             found = self.connection.rows(sql)
@@ -130,9 +147,25 @@ class Store:
 
     def seen(self, customer: str, kind: str) -> set[str]:
         """Return the values of a kind that the customer has ever sent. Raises DataBusy."""
+        if (customer, kind) in self._seen:
+            return self._seen[customer, kind]
         with busy_told():
             sql = FIND_SEEN.format(customer=literal(customer), kind=literal(kind))
-            return {value for (value,) in self.connection.rows(sql)}
+            found = {value for (value,) in self.connection.rows(sql)}
+        self._seen[customer, kind] = found
+        return found
+
+    def expect(self, customer: str, feed: str, remember: Remember) -> None:
+        """Answer from now on as if this were remembered already, until `forget`."""
+        if remember.layout is not None:
+            self._memories[customer, feed] = remember.layout
+        for kind, values in remember.values.items():
+            self.seen(customer, kind).update(values)
+
+    def forget(self) -> None:
+        """Answer again from data.db alone."""
+        self._memories.clear()
+        self._seen.clear()
 
     def has_erased(self, customer: str) -> bool:
         """Tell whether a shopper of the customer was erased on request. Raises DataBusy."""
@@ -146,7 +179,7 @@ class Store:
         with self.connection.transaction():
             self._begin_replay(job)
             self._finish_replay(job)
-            self._add_report(job, report, None)
+            self._add_reports(((job, report, None),))
 
     def book(
         self,
@@ -174,19 +207,49 @@ class Store:
             if job.run > 1:
                 sql = FORGET_REFUSED.format(delivery=literal(job.delivery))
                 self.connection.execute(sql)
-            if staged.refused:
-                of_run = {"customer": literal(job.customer), "delivery": literal(job.delivery)}
-                sql = ADD_REFUSED.format(**of_run, run=job.run)
-                self.connection.write(sql, staged.tables.bound("refused", REFUSED))
+            self._add_refused(job, staged)
             if remember is not None:
-                self._remember(job, feed, remember)
+                self._remember(feed, [(job, remember)])
             superseded = booked.superseded + left_out
             report = conclude(replace(booked, removed=removed, superseded=superseded))
-            self._add_report(job, report, standing.set_id)
+            self._add_reports(((job, report, standing.set_id),))
+        if remember is not None:
+            self.expect(job.customer, feed.name, remember)
+        return report
+
+    def book_all(self, runs: Sequence[Booking], feed: Feed) -> list[Report]:
+        """Commit several runs of a feed, all or none; return their reports. Raises DataBusy.
+
+        runs: of one customer, small, as they arrived, and none was done before.
+        """
+        staged = [(one.job, one.staged) for one in runs if one.staged is not None]
+        with self.connection.transaction():
+            added = append_all(self.connection, staged, feed)
+            if added is None:
+                return [self._book_in_turn(one, feed) for one in runs]
+            set_id, booked = added
+            became = iter(booked)
+            reports = [one.conclude(next(became) if one.staged else Booked()) for one in runs]
+            for job, rows in staged:
+                self._add_refused(job, rows)
+            self._remember(feed, [(one.job, one.remember) for one in runs if one.remember])
+            self._add_reports(
+                (one.job, report, set_id if one.staged else None)
+                for one, report in zip(runs, reports, strict=True)
+            )
+        return reports
+
+    def _book_in_turn(self, one: Booking, feed: Feed) -> Report:
+        if one.staged is not None:
+            return self.book(one.job, one.staged, one.conclude, feed, one.remember)
+        report = one.conclude(Booked())
+        self.record(one.job, report)
         return report
 
     def rest(self) -> bool:
         """Do what can wait until a report is out; tell whether there was anything to do."""
+        if len(self._memories) > FEEDS_KEPT or sum(map(len, self._seen.values())) > VALUES_KEPT:
+            self.forget()
         return self.connection.rest()
 
     def close(self) -> None:
@@ -262,19 +325,33 @@ class Store:
         self.connection.write(upsert_child_rows(child, columns, job), rows)
         return staged.tables.count(f"staged_{child}")
 
-    def _remember(self, job: Job, feed: Feed, remember: Remember) -> None:
-        if (layout := remember.layout) is not None:
+    def _remember(self, feed: Feed, of: Sequence[tuple[Job, Remember]]) -> None:
+        layouts = [(job, remember.layout) for job, remember in of if remember.layout is not None]
+        for job, layout in layouts[-1:]:
             of_feed = (job.customer, feed.name, job.arrival_seq, job.delivery, layout.to_json())
             self.connection.add(SET_MEMORY, of_feed)
-        for kind, found in remember.values.items():
-            of_delivery = (job.arrival_seq, job.delivery)
-            rows = ((job.customer, kind, value, *of_delivery) for value in found)
-            self.connection.add(ADD_SEEN, *rows)
-
-    def _add_report(self, job: Job, report: Report, set_id: int | None) -> None:
-        values = (
-            *(job.delivery, job.run, job.customer, job.arrival_seq, job.name, report.feed),
-            *(report.outcome, report.to_json(), datetime.now(UTC).isoformat("T", "milliseconds")),
+        rows = (
+            (job.customer, kind, value, job.arrival_seq, job.delivery)
+            for job, remember in of
+            for kind, found in remember.values.items()
+            for value in found
         )
-        sql = ADD_REPORT.format(set_id="NULL" if set_id is None else set_id)
-        self.connection.add(sql, values)
+        self.connection.add(ADD_SEEN, *rows)
+
+    def _add_refused(self, job: Job, staged: Staged) -> None:
+        if staged.refused:
+            of_run = {"customer": literal(job.customer), "delivery": literal(job.delivery)}
+            sql = ADD_REFUSED.format(**of_run, run=job.run)
+            self.connection.write(sql, staged.tables.bound("refused", REFUSED))
+
+    def _add_reports(self, of: Iterable[tuple[Job, Report, int | None]]) -> None:
+        """Store reports, each with the set of columns that its rows fill."""
+        now = datetime.now(UTC).isoformat("T", "milliseconds")
+        rows = (
+            (
+                *(job.delivery, job.run, job.customer, job.arrival_seq, job.name, report.feed),
+                *(report.outcome, report.to_json(), now, set_id),
+            )
+            for job, report, set_id in of
+        )
+        self.connection.add(ADD_REPORT, *rows)

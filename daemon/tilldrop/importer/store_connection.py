@@ -35,6 +35,8 @@ FAILING_TEXTS = (  # IOERR, READONLY, CANTOPEN; the last are ADBC's words for CA
     "unable to open database file",
     "failed to open 'file:",
 )
+# The system's own trouble; a file's content cannot be the reason for any of them.
+SYSTEM_FAILS = (errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE)
 ROOM_LEAST_BYTES = 64 * 1024  # two pages and a WAL index: with less even opening it fails
 WAL_KEPT_BYTES = 8 * 1024**2  # what SQLite's own automatic checkpoint would let it grow to
 SETTINGS = (
@@ -53,6 +55,7 @@ class Connection:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._identity = _identity(path)
+        self._is_within = False
         # mode=rw: a missing data.db is an error, not an empty database.
         uri = f"{path.absolute().as_uri()}?mode=rw"
         self._connection = dbapi.connect(uri, autocommit=True)
@@ -94,7 +97,14 @@ class Connection:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Commit what happens within, or on any error nothing. Raises DataBusy, DataFull."""
+        """Commit what happens within, or on any error nothing. Raises DataBusy, DataFull.
+
+        One within another is a part of it.
+        """
+        if self._is_within:
+            yield
+            return
+        self._is_within = True
         with busy_told():
             try:
                 self._cursor.execute("BEGIN IMMEDIATE")
@@ -105,6 +115,8 @@ class Connection:
                 with suppress(AdbcError):
                     self._cursor.execute("ROLLBACK")
                 raise
+            finally:
+                self._is_within = False
 
     def rest(self) -> bool:
         """Do what can wait until a report is out; tell whether there was anything to do.
@@ -160,6 +172,13 @@ def is_damaged(error: BaseException) -> bool:
 def is_failing(error: BaseException) -> bool:
     """Tell whether SQLite cannot get at a database: it is the disk's fault, not the file's."""
     return isinstance(error, AdbcError) and any(text in str(error) for text in FAILING_TEXTS)
+
+
+def is_unreadable(error: BaseException) -> bool:
+    """Tell whether the system, or DuckDB for it, says that a file cannot be had for now."""
+    if isinstance(error, duckdb.IOException):
+        return any(os.strerror(number) in str(error) for number in SYSTEM_FAILS)
+    return isinstance(error, OSError) and error.errno in SYSTEM_FAILS
 
 
 def _is_without_room(folder: Path) -> bool:

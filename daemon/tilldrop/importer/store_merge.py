@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from tilldrop.importer import store_gone, store_history, store_layers, store_moved, store_replay
 from tilldrop.importer.store_layers import Layers, children_of, parents_of
-from tilldrop.importer.store_restore import restore_stale
+from tilldrop.importer.store_restore import dropped_since, restore_stale
 from tilldrop.importer.store_scope import NOTHING, Scope, load, unload
 from tilldrop.importer.store_sql import (
     differs,
@@ -142,15 +142,18 @@ class _Merge:
         touched, child_rows = self._book(found)
         gone = self._confirm()
         unload(scope, standing)
-        removed = 0
+        removed = lost = 0
         if is_replay_of_one:
             restore_stale(scope)
+            lost = store_replay.count_lost(scope) if dropped_since(scope) else 0
             removed = store_replay.finish_own(scope)
         superseded += dropped
         updated = touched - inserted - as_before
         unchanged = self.staged.transactions - inserted - updated - superseded
         return Booked(
-            *(inserted, updated, unchanged, superseded, ignored, gone, removed, reused), child_rows
+            *(inserted, updated, unchanged, superseded, ignored, gone, removed, reused),
+            child_rows,
+            lost,
         )
 
     @property

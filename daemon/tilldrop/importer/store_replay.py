@@ -77,6 +77,11 @@ STRIP = (
     " WHERE customer = {customer} AND ({key}) IN (SELECT {key} FROM stale WHERE kept = {kept})"
 )
 
+LOST = (
+    "SELECT count(*) FROM {table} WHERE customer = {customer} AND arrival_seq = -{seq}"
+    " AND replaced IS NOT NULL"
+)
+
 
 def begin(scope: Scope, seqs: Sequence[int]) -> None:
     """Make stale what these deliveries stated, in every table."""
@@ -123,6 +128,11 @@ def finish(scope: Scope) -> int:
     """Remove what no delivery of the replay stated, in every table; returns how many rows."""
     scope.execute("DELETE FROM replaying WHERE customer = {customer}")
     return sum(_drop(one, STALE + "< 0") for one in all_tables(scope))
+
+
+def count_lost(scope: Scope) -> int:
+    """Count rows that are about to be removed although something was there before."""
+    return scope.number(LOST)
 
 
 def finish_own(scope: Scope) -> int:

@@ -81,10 +81,17 @@ FORGET_VERSIONS = (
     " AND arrival_seq = {seq} AND (key_1, key_2) IN (SELECT {stated_key} FROM taken AS i)"
 )
 
+DROPPED = "SELECT 1 FROM versions_dropped WHERE customer = {customer} AND arrival_seq >= {seq}"
+
 
 def has_version(scope: Scope, alias: str) -> str:
     """Return the query that finds what the delivery overwrote of a row, if that was kept."""
     return scope.fill(VERSION.format(key=scope.stated_key(alias)))
+
+
+def dropped_since(scope: Scope) -> bool:
+    """Tell whether versions of the delivery, or of a newer one, were dropped for their age."""
+    return bool(scope.rows(DROPPED))
 
 
 def restore_stale(scope: Scope) -> None:

@@ -67,6 +67,11 @@ def insert(table: str, columns: Sequence[str]) -> str:
     return f"INSERT INTO {table} AS t (customer, {', '.join(columns)}, line, arrival_seq, delivery)"
 
 
+def insert_child(child: str, columns: Sequence[str]) -> str:
+    """Return the beginning of a statement that books rows into a child table `c`."""
+    return f"INSERT INTO {child} AS c (customer, {', '.join(columns)}, line, delivery)"
+
+
 def on_conflict(table: str) -> str:
     """Return the beginning of what becomes of a row that is there."""
     return f"ON CONFLICT (customer, {', '.join(keys(table))}) DO UPDATE SET"
@@ -90,8 +95,7 @@ def upsert_child_from(child: str, columns: Sequence[str], rows: str) -> str:
     rows: VALUES or SELECT of the customer, `columns`, the line and the delivery.
     """
     return (
-        f"INSERT INTO {child} AS c"
-        f" (customer, {', '.join(columns)}, line, delivery) {rows}"
+        f"{insert_child(child, columns)} {rows}"
         f" {on_conflict(child)} {takes((*values(child), 'delivery', 'line'))}"
         f" WHERE ({differs(values(child), 'c', 'excluded')})"
     )

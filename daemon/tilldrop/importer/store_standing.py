@@ -58,7 +58,8 @@ class Booked:
     key; those of them that are `ignored` bear an older `as_of` than what is stored.
     gone: rows marked as gone. removed: rows that a replay found to come from the former mapping
     only. reused: rows whose id belonged to a sale of a far-off day. child_rows: child table -> rows
-    staged for what was not superseded.
+    staged for what was not superseded. lost: of those removed, rows that older deliveries had
+    filled and whose version from then is no longer kept.
     """
 
     inserted: int = 0
@@ -70,6 +71,7 @@ class Booked:
     removed: int = 0
     reused: int = 0
     child_rows: dict[str, int] = field(default_factory=dict)
+    lost: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,10 +22,20 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 import tilldrop
 from tilldrop import journal
-from tilldrop.errors import DataBusy, DataDamaged, DataFull, DataUnavailable, WorkerLost
+from tilldrop.errors import (
+    BytesUnreadable,
+    DataBusy,
+    DataDamaged,
+    DataFull,
+    DataUnavailable,
+    WorkerLost,
+)
+from tilldrop.importer.jobs import jobs_to_json
 from tilldrop.rows import Report
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tilldrop.config import ImporterSettings
     from tilldrop.rows import Job
 
@@ -41,6 +51,7 @@ WAITS: dict[type[DataUnavailable], str] = {
     DataBusy: "another program keeps data.db locked",
     DataFull: "there is no room for what is to be booked",
     DataDamaged: "data.db or sandbox.db is damaged; restore it from a backup",
+    BytesUnreadable: "the system does not give the file's bytes; look at its disk",
     DataUnavailable: "data.db or sandbox.db cannot be read or written; look at its disk and rights",
 }
 EXIT_LOCKED = 75  # the worker's; its module is not imported here, for it brings DuckDB along
@@ -58,7 +69,7 @@ class Supervisor:
         self._lock_path = lock_path
         self._settings = settings
         self._thread = ThreadPoolExecutor(1, "importer-supervisor")
-        self._turn = threading.Lock()  # who holds it may talk to the worker
+        self._turn = threading.RLock()  # who holds it may talk to the worker
         self._stopping = threading.Event()
         self._child: _Child | None = None
         self._losses = 0  # in a row
@@ -80,8 +91,15 @@ class Supervisor:
         Raises DataUnavailable, WorkerLost (its text says why).
         Cost: 1 ms beside the work itself.
         """
-        answer = self._answered(job.to_json(), job.delivery, "report")
-        return Report.from_json(json.dumps(answer))
+        return Report.of(self._answered(job.to_json(), job.delivery, "report"))
+
+    def run_all(self, jobs: Sequence[Job]) -> list[Report]:
+        """Import several files of one customer and feed; all of them or, as it seems, none.
+
+        Raises DataUnavailable, WorkerLost. Cost: 1 ms beside the work itself.
+        """
+        answer = self._answered(jobs_to_json(jobs), jobs[0].delivery, "reports")
+        return [Report.of(one) for one in answer]
 
     def task(self, what: dict[str, Any]) -> dict[str, Any]:
         """Have the worker do something else, and wait for it.
@@ -90,6 +108,15 @@ class Supervisor:
         Raises DataUnavailable, WorkerLost.
         """
         return dict(self._answered(json.dumps(what), str(what.get("delivery")), "done"))
+
+    def try_task(self, what: dict[str, Any], patience_s: float) -> dict[str, Any] | None:
+        """Do a task as `task` does, unless the worker is at something else for so long: None."""
+        if not self._turn.acquire(timeout=patience_s):
+            return None
+        try:
+            return self.task(what)
+        finally:
+            self._turn.release()
 
     def stop(self) -> None:
         """End the worker: it may finish the job in hand for STOP_WITHIN_S. Idempotent."""
@@ -147,7 +174,7 @@ class Supervisor:
         began = time.monotonic()
         child = _Child(self._lock_path)
         try:
-            child.wait_ready()
+            child.wait_ready(self._stopping)
         except WorkerLost as lost:
             self._lose(child, str(lost))
             raise
@@ -207,10 +234,12 @@ class _Child:
         )
         self._listener.start()
 
-    def wait_ready(self) -> None:
+    def wait_ready(self, stopping: threading.Event) -> None:
         """Wait for the worker's first line. Raises WorkerLost."""
         deadline = time.monotonic() + READY_WITHIN_S
         while (answer := self._exchange()) is None:
+            if stopping.is_set():  # on a busy machine it may be long in coming
+                raise WorkerLost("the importer is stopping")
             if time.monotonic() > deadline:
                 raise WorkerLost(f"it was not ready within {READY_WITHIN_S:g} s")
         if "ready" not in answer:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from tilldrop.importer.store_gone import count_gone, forget_claims, judge_touched
 from tilldrop.importer.store_layers import all_tables, set_ids
-from tilldrop.importer.store_replay import STEP_BACK
-from tilldrop.importer.store_restore import has_version, restore
+from tilldrop.importer.store_replay import STEP_BACK, finish
+from tilldrop.importer.store_restore import dropped_since, has_version, restore
 from tilldrop.importer.store_scope import Scope
 from tilldrop.rows import CHILDREN
 
@@ -80,6 +80,10 @@ NO_VERSION = (
     "{count} rows of {table} keep what it stated: their earlier version is not known,"
     " because the feed does not say history = true"
 )
+VERSION_DROPPED = (
+    "{count} rows of {table} keep what it stated: their earlier version is no longer kept"
+    " (limits.keep_history_days)"
+)
 HAS_NEWER = "{count} rows of {table} keep what it stated: newer deliveries filled other columns"
 ALL_NEWER = "at least {count} rows are as newer deliveries left them"
 
@@ -105,11 +109,13 @@ def undo(
     arrival_seq: int,
     *,
     elsewhere: int | None = 0,
+    ends_replay: bool = False,
 ) -> Undone:
     """Take a delivery back. Raises DataBusy (temporary); nothing is changed then.
 
     elsewhere: `known` of another database in which it had rows too;
-    None: this one's report does not tell how many rows there were.
+    None: this one's report does not tell how many rows there were. ends_replay: a replay of the
+    customer has come to its end with this delivery.
     Cost: reads all rows of the customer once.
     """
     scope = Scope.of(store.connection, customer, "transactions", delivery, arrival_seq)
@@ -123,7 +129,8 @@ def undo(
             removed += ways[MADE]
             known += sum(ways.values()) - ways[FOUND] - ways[CAME_BACK]
             if ways[UNKNOWN]:
-                kept.append(NO_VERSION.format(count=ways[UNKNOWN], table=one.table))
+                why = VERSION_DROPPED if dropped_since(scope) else NO_VERSION
+                kept.append(why.format(count=ways[UNKNOWN], table=one.table))
             if ways[NEWER]:
                 kept.append(HAS_NEWER.format(count=ways[NEWER], table=one.table))
         was_done = bool(scope.change(MARK))
@@ -131,6 +138,7 @@ def undo(
             kept.append(ALL_NEWER.format(count=changed - known - elsewhere))
         for sql in FORGET:
             scope.execute(sql)
+        removed += finish(scope) if ends_replay else 0
     return Undone(restored, removed, tuple(kept), known)
 
 

@@ -5,10 +5,12 @@ parent (a death signal and the end of stdin), a bug in one job leaves the next u
 imports sqlite3 (see `store`), never touches the ledger.
 
 The pipe: a JSON `Job` a line on stdin; on stdout first {"ready": pid}, then for each job one of
-{"report": {...}}, {"error": "data-busy", "data-full" or "data-damaged"}, {"crash": traceback}. A
-line that names a task is no job: {"task": "undo", "data_path", "customer", "delivery",
-"arrival_seq", "elsewhere"} is answered by {"done": {...}}, the fields of `undo.Undone`, or as a job
-is. The end of stdin ends the child.
+{"report": {...}}, {"error": "data-busy", ...}, the code of a DataUnavailable, {"crash": traceback}.
+{"draft": {...}, "each": [{...}, ...]} are several jobs, each of which is the draft with its own
+fields, answered by {"reports": [{...}, ...]} or, if nothing of them was done, as a job is. A line
+that names a task is no job: {"task": "undo", "data_path", "customer", "delivery",
+"arrival_seq", "elsewhere", "ends_replay"} is answered by {"done": {...}}, the fields of
+`undo.Undone`, or as a job is. The end of stdin ends the child.
 """
 
 from __future__ import annotations
@@ -23,25 +25,31 @@ import signal
 import sys
 import time
 import traceback
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import duckdb
 from adbc_driver_manager import Error as AdbcError
 from adbc_driver_sqlite import dbapi
 
-from tilldrop.errors import DataDamaged, DataFull, DataUnavailable
+from tilldrop.errors import BytesUnreadable, DataDamaged, DataFull, DataUnavailable
 from tilldrop.importer import engine
 from tilldrop.importer.booking import Stores
 from tilldrop.importer.cards import mask
 from tilldrop.importer.erasing import erase_shopper, forget_customer, rewrite
+from tilldrop.importer.expiring import expire_refused, expire_versions, shorten_reports
+from tilldrop.importer.jobs import jobs_from
 from tilldrop.importer.run import run
 from tilldrop.importer.store import Store
-from tilldrop.importer.store_connection import is_damaged, is_failing, is_full
+from tilldrop.importer.store_connection import is_damaged, is_failing, is_full, is_unreadable
+from tilldrop.importer.together import NotTogether, run_all
 from tilldrop.importer.undo import undo
 from tilldrop.rows import Job, Report
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 EXIT_LOCKED = 75  # EX_TEMPFAIL: another worker holds the lock
 EXIT_ORPHANED = 76
@@ -77,23 +85,39 @@ class Worker:
         Raises DataUnavailable and its kinds (temporary). Any other error is a bug. After
         an error nothing is booked, and the next job gets new connections.
         """
-        try:
+        with self._closed_on_error(job):
             stores = self._open(job)
-            self._folder = _empty_folder(job)
-            return run(job, lambda: self._engine(job), stores, self._folder)
-        except BaseException as error:
-            self.close()
-            if is_full(error, (Path(job.data_path).parent, Path(job.temp_dir))):
-                raise DataFull(str(error)) from error
-            if is_damaged(error):
-                raise DataDamaged(str(error)) from error
-            if is_failing(error):
-                raise DataUnavailable(str(error)) from error
-            raise
+            return run(job, lambda: self._engine(job), stores, self._empty_folder(job))
+
+    def run_all(self, jobs: list[Job]) -> list[Report]:
+        """Import several deliveries as `together.run_all` does, or one by one if that cannot be.
+
+        Raises as `run` does; then what was not committed before is not booked.
+        """
+        try:
+            with self._closed_on_error(jobs[0]):
+                stores = self._open(jobs[0])
+                return run_all(jobs, stores, lambda: self._empty_folder(jobs[0]))
+        except NotTogether:
+            return [self._run_by_itself(job) for job in jobs]
+
+    def _run_by_itself(self, job: Job) -> Report:
+        report = self.run(job)
+        self.rest()
+        return report
+
+    @contextmanager
+    def _closed_on_error(self, job: Job) -> Iterator[None]:
+        with _trouble_told(Path(job.data_path).parent, Path(job.temp_dir)):
+            try:
+                yield
+            except BaseException:
+                self.close()
+                raise
 
     def rest(self) -> None:
         """Do what can wait until the report is out: clear away what the job left."""
-        if self._folder is not None:
+        if self._folder is not None and any(self._folder.iterdir()):
             shutil.rmtree(self._folder)
             self._folder = None
         if self._con is not None and self._has_tables:
@@ -127,6 +151,15 @@ class Worker:
             self._store = Store(data_path)
         return Stores(self._store, self._open_sandbox(job))
 
+    def _empty_folder(self, job: Job) -> Path:
+        """Return the private folder of a run, without what another one left there."""
+        folder = Path(job.temp_dir) / "run"
+        if folder != self._folder or any(folder.iterdir()):
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+        self._folder = folder
+        return folder
+
     def _engine(self, job: Job) -> duckdb.DuckDBPyConnection:
         """Return the DuckDB that files are read with; small ones do without."""
         terms = engine.Terms.of(job)
@@ -152,17 +185,36 @@ class Worker:
         return self._sandbox
 
 
+@contextmanager
+def _trouble_told(*folders: Path) -> Iterator[None]:
+    """Turn what libraries say of files and disks into DataUnavailable and its kinds."""
+    try:
+        yield
+    except BaseException as error:
+        if is_full(error, folders):
+            raise DataFull(str(error)) from error
+        if is_damaged(error):
+            raise DataDamaged(str(error)) from error
+        if is_failing(error):
+            raise DataUnavailable(str(error)) from error
+        if is_unreadable(error):
+            raise BytesUnreadable(str(error)) from error
+        raise
+
+
 def do_task(task: dict[str, Any]) -> dict[str, Any]:
     """Do what is asked beside jobs, with connections of its own.
 
     task: as the pipe has it. Returns what is answered as done. Raises DataUnavailable.
     """
-    with closing(Store(Path(task["data_path"]))) as store:
-        customer = task["customer"]
+    path = Path(task["data_path"])
+    with _trouble_told(path.parent), closing(Store(path)) as store:
+        customer = task.get("customer", "")
         match task["task"]:
             case "undo":
                 named = (customer, task["delivery"], task["arrival_seq"])
-                done = asdict(undo(store, *named, elsewhere=task["elsewhere"]))
+                more = {"elsewhere": task["elsewhere"], "ends_replay": task["ends_replay"]}
+                done = asdict(undo(store, *named, **more))
             case "customer-forget":
                 done = {"rows": forget_customer(store, customer)}
                 done["rewritten"] = rewrite(store.connection)
@@ -170,18 +222,24 @@ def do_task(task: dict[str, Any]) -> dict[str, Any]:
                 named = (customer, task["shopper"], task["texts"])
                 done = {"erased": erase_shopper(store, *named)}
                 done["rewritten"] = rewrite(store.connection)
+            case "expire":
+                done = _expire(store, task)
             case unknown:
                 raise ValueError(unknown)
         store.rest()
     return done
 
 
-def _empty_folder(job: Job) -> Path:
-    """Return the run's private folder, without what a killed worker left there."""
-    folder = Path(job.temp_dir) / "run"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    return folder
+def _expire(store: Store, task: dict[str, Any]) -> dict[str, Any]:
+    match task["what"]:
+        case "refused":
+            return asdict(expire_refused(store, task["before"], task["after"]))
+        case "versions":
+            return asdict(expire_versions(store, task["before"]))
+        case "reports":
+            return {"dropped": shorten_reports(store, task["deliveries"]), "after": None}
+        case unknown:
+            raise ValueError(unknown)
 
 
 def main(arguments: list[str]) -> int:
@@ -269,8 +327,12 @@ def _answer(worker: Worker, line: bytes) -> str:
         plain = json.loads(line)
         if "task" in plain:
             done = do_task(plain)
-            worker.close()  # its stores remember who was erased
+            if plain["task"] != "expire":
+                worker.close()  # its stores remember who was erased
             return json.dumps({"done": done})
+        if "each" in plain:
+            reports = ",".join(each.to_json() for each in worker.run_all(jobs_from(plain)))
+            return f'{{"reports":[{reports}]}}'
         report = worker.run(Job(**plain))
     except DataUnavailable as wait:
         return json.dumps({"error": wait.code})
