@@ -205,10 +205,14 @@ class LedgerWriter(LedgerReader):
 
 
 def _check_writable(connection: sqlite3.Connection) -> None:
-    """Raise if nothing can be written: SQLite opens for reading alone what it may not write."""
+    """Raise if nothing can be written: SQLite opens for reading alone what it may not write.
+
+    BEGIN IMMEDIATE alone does not show it: it then begins to read.
+    """
     connection.execute("PRAGMA busy_timeout = 0")
     try:
         connection.execute("BEGIN IMMEDIATE")
+        connection.execute("DELETE FROM deliveries WHERE false")
         connection.execute("ROLLBACK")
     except sqlite3.OperationalError as error:
         if "locked" not in str(error):

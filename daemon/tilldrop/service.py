@@ -134,10 +134,8 @@ class Service:
             self._ledger, self._spool, self._supervisor, self.config, self._bell
         )
         retention = Retention(self._ledger, self._supervisor, self.config)
-        self._keeper = Housekeeping(
-            *(self._ledger, self._spool, self._intake, self._watch, self.config, self._bell.ring),
-            more=retention.work,
-        )
+        kept = (self._ledger, self._spool, self._intake, self._watch)
+        self._keeper = Housekeeping(*kept, self.config, self._bell.ring, more=retention.work)
         self._intake.on_waiting = self._keeper.wake
         self._passwords = ThreadPoolExecutor(PASSWORD_THREADS, "password")
         self._shares = ThreadPoolExecutor(SHARE_THREADS, "share")

@@ -19,6 +19,7 @@ from tilldrop.errors import (
 )
 from tilldrop.ledger import Ledger
 from tilldrop.ledger_reading import LedgerReader
+from tilldrop.ledger_writing import _check_writable
 from tilldrop.rows import Counts, Report
 from tilldrop.sqlite import sqlite3
 
@@ -243,3 +244,13 @@ def test_a_ledger_that_is_gone_is_not_begun_anew(ledger: Ledger) -> None:
         ledger.begin("acme", "c.csv", "sftp").result()
     ledger.begin("acme", "d.csv", "sftp").result()
     assert ledger.one(known).state is State.ARRIVED
+
+
+def test_a_ledger_opened_for_reading_alone_is_not_taken_for_writing(
+    ledger: Ledger,
+) -> None:
+    _check_writable(sqlite3.connect(ledger.path, isolation_level=None))
+    uri = f"{ledger.path.absolute().as_uri()}?mode=ro"
+    reading = sqlite3.connect(uri, uri=True, isolation_level=None)
+    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        _check_writable(reading)

@@ -111,11 +111,18 @@ def test_status_tells_what_scripts_rely_on(daemon: Daemon) -> None:
     assert status["last_import"]["outcome"] == "imported"
 
 
-def test_if_memory_runs_out_the_worker_goes_before_the_daemon(daemon: Daemon) -> None:
-    def score(pid: int | None) -> int:
+def test_the_daemon_is_before_its_worker_for_processors_and_memory(daemon: Daemon) -> None:
+    worker = daemon.worker_pid()
+    assert worker is not None
+
+    def score(pid: int) -> int:
         return int(Path(f"/proc/{pid}/oom_score_adj").read_text())
 
-    assert score(daemon.worker_pid()) > score(daemon.pid)
+    def niceness(pid: int) -> int:
+        return os.getpriority(os.PRIO_PROCESS, pid)
+
+    assert score(worker) > score(daemon.pid)
+    assert niceness(worker) > niceness(daemon.pid)
 
 
 def test_nothing_of_the_state_can_be_read_by_others(daemon: Daemon) -> None:

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 EXIT_LOCKED = 75  # EX_TEMPFAIL: another worker holds the lock
+NICE = 5  # who waits for an answer at a door goes first
 EXIT_ORPHANED = 76
 LOCK_WAIT_S = 5.0  # a killed worker lets go of its lock when its last write is through
 LOCK_RETRY_S = 0.05
@@ -250,7 +251,7 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if not _tie_to_parent():
         return EXIT_ORPHANED
-    _go_first()
+    _stand_back()
     with Path(arguments[0]).open("ab") as lock:
         if not _take_lock(lock):
             return EXIT_LOCKED
@@ -281,9 +282,11 @@ def _tie_to_parent() -> bool:
     return not any(event & select.POLLHUP for _, event in poll.poll(0))
 
 
-def _go_first() -> None:
-    """Be what the kernel ends when memory runs out, and not the daemon with its sessions."""
-    with suppress(OSError):  # a container may forbid it
+def _stand_back() -> None:
+    """Be behind the daemon with its sessions: for a processor, and when memory runs out."""
+    with suppress(OSError):  # a container or a unit may forbid it
+        os.nice(NICE)
+    with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(str(OOM_SCORE), encoding="ascii")
 
 
