@@ -75,6 +75,15 @@ def test_child_says_that_data_db_is_damaged(place: Place) -> None:
         assert one.ask(place.job(changed(), seq=2)) == {"error": "data-damaged"}
 
 
+def test_a_table_of_tables_that_is_damaged_is_damage_too(place: Place) -> None:
+    run_job(place.job(sales(MANY)))
+    whole = place.data_db.read_bytes()
+    assert b"CREATE TABLE" in whole
+    place.data_db.write_bytes(whole.replace(b"CREATE TABLE", b"CREATE TANGO"))
+    with pytest.raises(DataDamaged):
+        run_job(place.job(changed(), seq=2))
+
+
 def test_data_db_that_is_out_of_reach_is_waited_for(place: Place) -> None:
     run_job(place.job(sales(MANY)))
     aside = place.data_db.rename(place.data_db.with_suffix(".aside"))

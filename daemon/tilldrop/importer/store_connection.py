@@ -28,7 +28,12 @@ CACHE_KIB = 128 * 1024  # a million rows are 130 MB of pages; 16 MB: twice as sl
 FULL = "database or disk is full"  # SQLITE_FULL; ADBC tells no codes
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 NO_ROOM_TEXTS = (FULL, *map(os.strerror, NO_ROOM))
-DAMAGED_TEXTS = ("disk image is malformed", "file is not a database")  # CORRUPT, NOTADB
+# CORRUPT, also in the page of the tables themselves, and NOTADB.
+DAMAGED_TEXTS = (
+    "disk image is malformed",
+    "malformed database schema",
+    "file is not a database",
+)
 FAILING_TEXTS = (  # IOERR, READONLY, CANTOPEN; the last are ADBC's words for CANTOPEN
     "disk I/O error",
     "attempt to write a readonly database",
