@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from tilldrop import journal, view
-from tilldrop.delivery import Cause, Delivery, State, new_id
+from tilldrop.delivery import Cause, Delivery, State
 from tilldrop.errors import (
     DeliveredStays,
     MoveRefused,
@@ -100,7 +100,7 @@ class Visit(Look):
         if isinstance(decision, view.Resume):
             return decision
         self._intake.usage.count_upload(customer, limits)
-        delivery_id = new_id(utcnow())
+        delivery_id = self._intake.ids.next(utcnow())
         return decision, delivery_id, self._spool.open_new(delivery_id)
 
     def _begin(self, name: str, decision: view.Begin, delivery_id: str, descriptor: int) -> Upload:

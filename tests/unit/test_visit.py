@@ -6,12 +6,14 @@ Longer than most, since every request of the view stands here in one order.
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.unit.spine import Spine, claim_next, customer, spine
-from tilldrop.delivery import Cause, State
+from tilldrop import delivery as delivery_module
+from tilldrop.delivery import Cause, Ids, State
 from tilldrop.errors import (
     DeliveredStays,
     FolderFixed,
@@ -468,3 +470,10 @@ def test_a_client_that_leaves_during_the_acknowledgement_does_not_undo_it(built:
         assert built.spool.is_arrived(delivery.id)
 
     play(built, scene)
+
+
+def test_no_two_uploads_of_a_second_get_the_same_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery_module, "_ID_RANDOM_CHARS", 1)
+    ids, now = Ids(), datetime(2026, 11, 21, 20, 45, 12, tzinfo=UTC)
+    assert len({ids.next(now) for _ in range(32)}) == 32  # all that there are
+    assert ids.next(now + timedelta(seconds=1)).startswith("261121-204513-")
