@@ -136,19 +136,10 @@ class Delivery:
         return self.feed is not None and self.feed.endswith(COMPANION)
 
 
-def new_id(now: datetime) -> str:
-    """Make a delivery id: readable, sortable by second, safe in any file name.
-
-    now: aware UTC. Returns e.g. "261121-204512-k7x2q".
-    """
-    tail = "".join(secrets.choice(_ID_ALPHABET) for _ in range(_ID_RANDOM_CHARS))
-    return f"{now:%y%m%d-%H%M%S}-{tail}"
-
-
 class Ids:
-    """Makes delivery ids, none twice: at 200 uploads a second chance does so within the hour.
+    """Makes delivery ids: readable, sortable by second, safe in any file name, and none twice.
 
-    For any thread.
+    By chance alone, 200 uploads a second would share one within the hour. For any thread.
     """
 
     def __init__(self) -> None:
@@ -157,13 +148,16 @@ class Ids:
         self._given: set[str] = set()  # in that second
 
     def next(self, now: datetime) -> str:
-        """Make one as `new_id` does."""
+        """Make one, e.g. "261121-204512-k7x2q". now: aware UTC."""
+        second = f"{now:%y%m%d-%H%M%S}"
         with self._lock:
-            made = new_id(now)
-            second = made.rpartition("-")[0]
             if second != self._second:
                 self._second, self._given = second, set()
-            while made in self._given:
-                made = new_id(now)
-            self._given.add(made)
-        return made
+            while (tail := _random_tail()) in self._given:
+                pass
+            self._given.add(tail)
+        return f"{second}-{tail}"
+
+
+def _random_tail() -> str:
+    return "".join(secrets.choice(_ID_ALPHABET) for _ in range(_ID_RANDOM_CHARS))

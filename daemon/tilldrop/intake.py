@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tilldrop.arrivals import Arrivals
-from tilldrop.delivery import Cause, Delivery, Ids, State
+from tilldrop.delivery import Cause, Delivery, State
 from tilldrop.sharing import Sharing
 from tilldrop.spool import failure
 from tilldrop.usage import Usage
@@ -58,7 +58,6 @@ class Intake:
         self.pool = ThreadPoolExecutor(POOL_THREADS, thread_name_prefix="spool")
         self._arrivals = Arrivals(spool, self.pool)
         self.taking = True
-        self.ids = Ids()
         self.uploads: set[Upload] = set()
         self.usage = Usage(ledger)
         self.sharing = Sharing()

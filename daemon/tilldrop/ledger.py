@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from tilldrop import journal
-from tilldrop.delivery import CARD_REASONS, MOVES, Cause, Delivery, State, new_id
+from tilldrop.delivery import CARD_REASONS, MOVES, Cause, Delivery, Ids, State
 from tilldrop.errors import (
     MoveRefused,
     NoLongerKept,
@@ -53,6 +53,7 @@ class Ledger(LedgerWriter):
     def __init__(self, path: Path, now: Callable[[], datetime] = utcnow) -> None:
         self._now = now
         self._served: dict[str, int] = {}  # customer -> tick of its last claim
+        self.ids = Ids()
         # What the report of a delivery in work must not say: see `erase_mentions`.
         self.unsaid: dict[str, tuple[str, ...]] = {}
         super().__init__(path)
@@ -62,13 +63,13 @@ class Ledger(LedgerWriter):
     def begin(
         self, customer: str, name: str, door: str, peer: str = "", delivery_id: str | None = None
     ) -> Future[Delivery]:
-        """Open a row in RECEIVING. delivery_id: made by `delivery.new_id` if not given.
+        """Open a row in RECEIVING. delivery_id: made by `ids` if not given.
 
         Committed within LINGER_S, so that the beginning and the end of a small file share one
         commit. A file in the spool without its row is dropped at start-up.
         """
         now = self._now()
-        identity = delivery_id or new_id(now)
+        identity = delivery_id or self.ids.next(now)
 
         def apply(connection: sqlite3.Connection) -> Delivery:
             began_at = instant_text(now)

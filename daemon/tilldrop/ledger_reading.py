@@ -271,7 +271,7 @@ class LedgerReader:
     def count_begun(self, customer: str, since: datetime) -> int:
         """Return how many uploads a customer began since. Cost: all that began since then."""
         sql = "SELECT count(*) FROM deliveries WHERE id >= ? AND customer = ?"
-        first_id = f"{since.astimezone(UTC):%y%m%d-%H%M%S}"  # as `delivery.new_id` begins
+        first_id = f"{since.astimezone(UTC):%y%m%d-%H%M%S}"  # as a delivery's id begins
         return int(self.rows(sql, (first_id, customer))[0][0])
 
     def with_receipt(self, customer: str, limit: int) -> list[Delivery]:

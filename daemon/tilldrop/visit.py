@@ -100,7 +100,7 @@ class Visit(Look):
         if isinstance(decision, view.Resume):
             return decision
         self._intake.usage.count_upload(customer, limits)
-        delivery_id = self._intake.ids.next(utcnow())
+        delivery_id = self._ledger.ids.next(utcnow())
         return decision, delivery_id, self._spool.open_new(delivery_id)
 
     def _begin(self, name: str, decision: view.Begin, delivery_id: str, descriptor: int) -> Upload:

@@ -151,6 +151,8 @@ def main(count: int, seconds: float) -> int:
         try:
             outcome = soak(daemon, count, seconds, told=True)
         finally:
+            for refused in daemon.events("request.refused")[-3:]:
+                sys.stderr.write(f"{refused}\n")
             daemon.stop()
     last = outcome.samples[-1]
     record(
