@@ -267,8 +267,8 @@ class Daemon:
 
     def events(self, name: str) -> list[dict[str, Any]]:
         """What it logged under that name."""
-        lines = self.log.read_text(errors="replace").splitlines()
-        said = [json.loads(line) for line in lines if line.startswith("{")]
+        with self.log.open(errors="replace") as lines:
+            said = [json.loads(line) for line in lines if line.startswith("{") and name in line]
         return [event for event in said if event["event"] == name]
 
     def log_tail(self) -> str:

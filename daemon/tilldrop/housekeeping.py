@@ -3,7 +3,7 @@
 Owns the comparison of ledger and spool. Each function is one pass and may be repeated at any
 time; `Housekeeping` is the thread that repeats them. The rule throughout: the ledger says where
 a delivery stands, and the file follows it. Promises: nothing acknowledged is ever dropped except
-by retention. Never imports anything: it rings the bell.
+by retention (sweeping.py). Never imports anything: it rings the bell.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from __future__ import annotations
 import math
 import threading
 import time
-from contextlib import suppress
 from datetime import timedelta
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from tilldrop import journal
@@ -25,10 +25,11 @@ from tilldrop.errors import (
     TilldropError,
 )
 from tilldrop.ledger_reading import utcnow
+from tilldrop.sweeping import sweep
 from tilldrop.visit import EMPTY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterator
     from datetime import datetime
 
     from tilldrop.config import Config, Limits
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 NEVER_RENAMED = "never-renamed"
 WATCH_CHECK_S = 5.0  # how long a dead watch may go unseen
 SWEEP_INTERVAL_S = 3600.0  # retention is counted in hours and days
-UNRECORDED_FOR = timedelta(hours=1)  # the row of an upload is there within milliseconds
+SWEEP_PAUSE_S = 0.05  # between two steps: uploads want commits, too
 TROUBLE_S = 5.0  # after a pass that failed
 
 
@@ -75,7 +76,7 @@ def _check_not_anew(ledger: Ledger, spool: Spool) -> None:
 
     Raises DatabaseDamaged. Whoever removes a customer removes its files first, its rows last.
     """
-    if not ledger.find(limit=1) and (spool.strays(spool.kept) or spool.strays(spool.arrived)):
+    if not ledger.find(limit=1) and any(chain(spool.names(spool.kept), spool.names(spool.arrived))):
         raise DatabaseDamaged(
             f"{ledger.path} knows no delivery, and {spool.kept.parent} holds some: it was lost;"
             " restore it from a backup"
@@ -180,70 +181,6 @@ def end_waits(ledger: Ledger, spool: Spool, limits: Limits, now: datetime) -> da
     return min(pending, default=None)
 
 
-# -- retention -----------------------------------------------------------------------------------
-
-
-def sweep(
-    ledger: Ledger,
-    spool: Spool,
-    limits: Limits,
-    now: datetime,
-    own_keep_days: Mapping[str, int] | None = None,
-) -> int:
-    """Drop the bytes of broken uploads and of finished deliveries that are old enough.
-
-    own_keep_days: customer -> for how many days its files are kept, where that is its own.
-    The ledger's rows stay. Returns how many were dropped.
-    """
-    own = own_keep_days or {}
-    broken_before = now - timedelta(hours=limits.broken_keep_hours)
-    dropped = _drop(ledger, spool, ledger.bytes_older_than(State.BROKEN, broken_before), now)
-    shortest = min((limits.keep_days, *own.values()))
-    for state in sorted(FINISHED):
-        found = ledger.bytes_older_than(state, now - timedelta(days=shortest))
-        old = (
-            one
-            for one in found
-            if one.changed_at < now - timedelta(days=own.get(one.customer, limits.keep_days))
-        )
-        dropped += _drop(ledger, spool, old, now)
-    _drop_orphans(ledger, spool, now - timedelta(days=shortest))
-    _drop_unrecorded(ledger, spool, now - UNRECORDED_FOR)
-    return dropped
-
-
-def _drop(ledger: Ledger, spool: Spool, old: Iterable[Delivery], now: datetime) -> int:
-    dropped = 0
-    for delivery in old:
-        try:
-            # First, because a replay or a resumption may be taking the delivery up right now.
-            ledger.amend(delivery.id, delivery.state, bytes_gone_at=now).result()
-        except MoveRefused:
-            continue
-        spool.drop(delivery.id)
-        dropped += 1
-    return dropped
-
-
-def _drop_orphans(ledger: Ledger, spool: Spool, before: datetime) -> None:
-    """Drop kept bytes that the ledger says are gone: the daemon ended between the two."""
-    for name in spool.strays(spool.kept):
-        with suppress(FileNotFoundError):  # a replay just took it
-            old = (spool.kept / name).stat().st_mtime < before.timestamp()
-            known = _known(ledger, name) if old else None
-            if known is not None and known.bytes_gone_at is not None:
-                spool.drop(name)
-
-
-def _drop_unrecorded(ledger: Ledger, spool: Spool, before: datetime) -> None:
-    """Drop files whose beginning was never recorded: they are in the way on a full disk."""
-    for name in spool.strays(spool.receiving):
-        with suppress(FileNotFoundError):  # a session just moved it
-            old = (spool.receiving / name).stat().st_mtime < before.timestamp()
-            if old and _known(ledger, name) is None:
-                spool.drop(name)
-
-
 # -- the thread ----------------------------------------------------------------------------------
 
 
@@ -275,6 +212,7 @@ class Housekeeping:
         self._woken = threading.Event()
         self._stopping = threading.Event()
         self._done_at: dict[str, float] = {}
+        self._sweeping: Iterator[int] = iter(())
 
     def wake(self) -> None:
         """Look again: a delivery has begun to wait, or the limits have changed."""
@@ -319,18 +257,19 @@ class Housekeeping:
         return self._every("scan", interval_s, work) if interval_s else SWEEP_INTERVAL_S
 
     def _sweep(self) -> float:
-        def work() -> None:
-            config = self._config_of()
-            own = {
-                one.name: one.limits.keep_days
-                for one in config.customers.values()
-                if one.limits.keep_days is not None
-            }
-            dropped = sweep(self._ledger, self._spool, config.limits, self._now(), own)
+        """Take a step of a sweep that is under way, or begin one."""
+        for dropped in self._sweeping:
             if dropped:
                 journal.bytes_swept(dropped)
+            return SWEEP_PAUSE_S
 
-        return self._every("sweep", SWEEP_INTERVAL_S, work)
+        def begin() -> None:
+            config = self._config_of()
+            self._sweeping = sweep(
+                self._ledger, self._spool, config.limits, self._now(), config.own_keep_days()
+            )
+
+        return self._every("sweep", SWEEP_INTERVAL_S, begin)
 
     def _every(self, what: str, interval_s: float, work: Callable[[], None]) -> float:
         """Do work unless it was done less than interval_s ago; return what is left of that."""

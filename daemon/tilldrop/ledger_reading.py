@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 BUSY_TIMEOUT_MS = 5_000  # longest a door may wait for another program's lock
+# Of each thread's connection. Every commit by another empties it, so that a larger one keeps no
+# more; but one look through the ledger filled 2 MB for good, twenty times.
+CACHE_KIB = 256
 DETAIL = (
     "id, arrival_seq, customer, door, name, state, size_bytes, gap_from, mtime, began_at,"
     " arrived_at, changed_at, run, attempts, not_before, feed, reason, sha256, fingerprint,"
@@ -162,6 +165,7 @@ class LedgerReader:
             check_same_thread=False,  # close() comes from another thread
             timeout=BUSY_TIMEOUT_MS / 1000,
         )
+        connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         self._opened.append(connection)
         self._local.connection = connection
         return connection
@@ -323,10 +327,19 @@ class LedgerReader:
         sql = f"SELECT min(not_before) FROM ({HEADS}) WHERE state = 'arrived'"  # noqa: S608
         return _instant(self.rows(sql)[0][0])
 
-    def bytes_older_than(self, state: State, before: datetime) -> list[Delivery]:
-        """Return deliveries in a state since before that instant whose bytes are still there."""
-        condition = "bytes_gone_at IS NULL AND state = ? AND changed_at < ?"
-        return self._deliveries(condition, (state, instant_text(before)))
+    def bytes_older_than(
+        self, state: State, before: datetime, after: Delivery | None, most: int
+    ) -> list[Delivery]:
+        """Return deliveries in a state since before that instant whose bytes are still there.
+
+        The oldest first; after: the last one that was seen.
+        """
+        seen = (instant_text(after.changed_at), after.id) if after else ("", "")
+        condition = (
+            "bytes_gone_at IS NULL AND changed_at < ? AND (changed_at, id) > (?, ?) AND state = ?"
+            " ORDER BY changed_at, id LIMIT ?"
+        )
+        return self._deliveries(condition, (instant_text(before), *seen, state, most))
 
     def report(self, delivery_id: str, run: int | None = None) -> Report | None:
         """Return the report of one run, or of the latest that ended."""

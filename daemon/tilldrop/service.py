@@ -26,7 +26,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tilldrop import audit, control, descriptors, home_lock, journal, removals, sqlite
+from tilldrop import allocator, audit, control, descriptors, home_lock, journal, removals, sqlite
 from tilldrop import config as configuration
 from tilldrop.audit_noting import Audit
 from tilldrop.config_changes import changes
@@ -87,6 +87,7 @@ def run(home: Path, config: Config) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # passwords and rows are in memory
     home_lock.make_folders(config.paths)
     with home_lock.locked(config.paths):
+        allocator.settle()
         sys.setswitchinterval(SWITCH_S)
         turns = Turns()
         with asyncio.Runner(loop_factory=lambda: new_loop(turns)) as runner:

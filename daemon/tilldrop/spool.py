@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from tilldrop.errors import SpoolFailed, SpoolFull, SpoolSplit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
 FILE_MODE = 0o600
@@ -146,8 +146,13 @@ class Spool:
             return 0
 
     def strays(self, folder: Path) -> list[str]:
-        """Return the names of all files in one of the spool's folders."""
-        return sorted(entry.name for entry in os.scandir(folder) if entry.is_file())
+        """Return the names of all files in one of the spool's folders, in order."""
+        return sorted(self.names(folder))
+
+    def names(self, folder: Path) -> Iterator[str]:
+        """Yield the names of all files in a folder, in no order: kept/ may hold millions."""
+        with os.scandir(folder) as entries:
+            yield from (entry.name for entry in entries if entry.is_file())
 
     def holds(self, delivery_id: str, sha256: str) -> bool:
         """Say whether the bytes are there and have that hash. Cost: reads them."""

@@ -16,16 +16,18 @@ from tilldrop.config import (
     SftpDoor,
 )
 from tilldrop.config_customers import Customer
+from tilldrop.delivery import Cause, State
 from tilldrop.intake import Intake
 from tilldrop.ledger import Ledger
 from tilldrop.mapping import Feed, Reading
+from tilldrop.rows import Report
 from tilldrop.spool import Spool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tilldrop.delivery import Cause, Delivery
+    from tilldrop.delivery import Delivery
     from tilldrop.visit import Visit
 
 FEEDS = (
@@ -94,3 +96,44 @@ def spine(root: Path, **limits: int) -> Iterator[Spine]:
     finally:
         built.intake.close()
         built.ledger.close()
+
+
+# -- one delivery, taken along by hand -------------------------------------------------------------
+
+
+def begin(base: Spine, content: bytes = b"abc", name: str = "sales.csv") -> str:
+    begun = base.ledger.begin("acme", name, "sftp").result()
+    (base.spool.receiving / begun.id).write_bytes(content)
+    return begun.id
+
+
+def move(
+    base: Spine,
+    delivery: str,
+    *states: State,
+    cause: Cause = Cause.CLOSE,
+    reason: str | None = None,
+) -> None:
+    """Take a delivery through states, in the ledger alone."""
+    for state in states:
+        before = base.ledger.one(delivery).state
+        base.ledger.move(delivery, before, state, cause, reason=reason).result()
+
+
+def finish(base: Spine, content: bytes = b"abc") -> str:
+    """Bring a delivery all the way to kept/."""
+    delivery = begin(base, content)
+    move(base, delivery, State.ARRIVED, State.IMPORTING)
+    base.ledger.record_report(Report(delivery, 1, "imported", feed="sales")).result()
+    base.spool.accept(delivery)
+    base.spool.keep(delivery)
+    return delivery
+
+
+def one(base: Spine, delivery: str) -> Delivery:
+    return base.ledger.one(delivery)
+
+
+def folder_of(base: Spine, delivery: str) -> str | None:
+    where = base.spool.path_of(delivery)
+    return None if where is None else where.parent.name

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Self
 
 import pytest
 
-from tests.unit.spine import Spine, claim_next, spine
+from tests.unit.spine import Spine, begin, claim_next, finish, folder_of, move, one, spine
+from tilldrop import sweeping
 from tilldrop.config import Limits
 from tilldrop.delivery import Cause, Delivery, State
-from tilldrop.errors import DatabaseDamaged, NoLongerKept
-from tilldrop.housekeeping import Housekeeping, end_waits, place_arrived, recover, sweep
+from tilldrop.errors import DatabaseDamaged
+from tilldrop.housekeeping import Housekeeping, end_waits, place_arrived, recover
 from tilldrop.ledger_reading import utcnow
 from tilldrop.rows import Report
 from tilldrop.watch import Watch
@@ -31,44 +32,6 @@ LIMITS = Limits(reserve_bytes=0, empty_grace_s=10, temporary_name_wait_s=100)
 def base(tmp_path: Path) -> Iterator[Spine]:
     with spine(tmp_path) as made:
         yield made
-
-
-def begin(base: Spine, content: bytes = b"abc", name: str = "sales.csv") -> str:
-    begun = base.ledger.begin("acme", name, "sftp").result()
-    (base.spool.receiving / begun.id).write_bytes(content)
-    return begun.id
-
-
-def move(
-    base: Spine,
-    delivery: str,
-    *states: State,
-    cause: Cause = Cause.CLOSE,
-    reason: str | None = None,
-) -> None:
-    """Take a delivery through states, in the ledger alone."""
-    for state in states:
-        before = base.ledger.one(delivery).state
-        base.ledger.move(delivery, before, state, cause, reason=reason).result()
-
-
-def finish(base: Spine, content: bytes = b"abc") -> str:
-    """Bring a delivery all the way to kept/."""
-    delivery = begin(base, content)
-    move(base, delivery, State.ARRIVED, State.IMPORTING)
-    base.ledger.record_report(Report(delivery, 1, "imported", feed="sales")).result()
-    base.spool.accept(delivery)
-    base.spool.keep(delivery)
-    return delivery
-
-
-def one(base: Spine, delivery: str) -> Delivery:
-    return base.ledger.one(delivery)
-
-
-def folder_of(base: Spine, delivery: str) -> str | None:
-    where = base.spool.path_of(delivery)
-    return None if where is None else where.parent.name
 
 
 # -- start-up ------------------------------------------------------------------------------------
@@ -238,64 +201,6 @@ def test_a_temporary_name_that_stays_breaks_off_and_can_still_be_resumed(base: S
     assert folder_of(base, delivery) == "receiving"
 
 
-# -- retention -----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("age", "gone"), [(timedelta(days=89), False), (timedelta(days=91), True)])
-def test_kept_bytes_go_after_keep_days_and_the_row_stays(
-    base: Spine, age: timedelta, *, gone: bool
-) -> None:
-    delivery = finish(base)
-    now = one(base, delivery).changed_at + age
-    assert sweep(base.ledger, base.spool, LIMITS, now) == int(gone)
-    assert (folder_of(base, delivery) is None) is gone
-    assert (one(base, delivery).bytes_gone_at is not None) is gone
-    assert one(base, delivery).state is State.IMPORTED
-    assert sweep(base.ledger, base.spool, LIMITS, now) == 0
-
-
-@pytest.mark.parametrize(
-    ("age", "gone"), [(timedelta(hours=71), False), (timedelta(hours=73), True)]
-)
-def test_broken_bytes_go_after_broken_keep_hours(
-    base: Spine, age: timedelta, *, gone: bool
-) -> None:
-    delivery = begin(base)
-    move(base, delivery, State.BROKEN)
-    sweep(base.ledger, base.spool, LIMITS, one(base, delivery).changed_at + age)
-    assert (folder_of(base, delivery) is None) is gone
-
-
-def test_what_is_not_finished_is_never_swept(base: Spine) -> None:
-    arrived, held, waiting = begin(base), begin(base), begin(base)
-    move(base, arrived, State.ARRIVED)
-    move(base, held, State.ARRIVED, State.HELD)
-    move(base, waiting, State.WAITING, reason="temporary-name")
-    assert sweep(base.ledger, base.spool, LIMITS, utcnow() + timedelta(days=10_000)) == 0
-    assert all(folder_of(base, each) for each in (arrived, held, waiting))
-
-
-def test_bytes_that_should_be_gone_are_dropped_by_the_next_sweep(base: Spine) -> None:
-    delivery = finish(base)
-    base.ledger.amend(delivery, State.IMPORTED, bytes_gone_at=utcnow()).result()
-    sweep(base.ledger, base.spool, LIMITS, utcnow() + timedelta(days=100))
-    assert folder_of(base, delivery) is None
-
-
-def test_what_retention_has_just_let_go_of_is_not_taken_up_again(base: Spine) -> None:
-    replayed, resumed = finish(base), begin(base)
-    move(base, resumed, State.BROKEN)
-    # What a replay and a resumption do last; both had looked before the sweep.
-    sweep(base.ledger, base.spool, LIMITS, utcnow() + timedelta(days=100))
-    for delivery, before, after in (
-        (replayed, State.IMPORTED, State.ARRIVED),
-        (resumed, State.BROKEN, State.RECEIVING),
-    ):
-        with pytest.raises(NoLongerKept):
-            base.ledger.move(delivery, before, after, Cause.REPLAY).result()
-        assert one(base, delivery).state is before
-
-
 # -- the thread ----------------------------------------------------------------------------------
 
 
@@ -379,12 +284,9 @@ def test_a_pass_that_fails_does_not_end_the_thread(
     assert failures == []
 
 
-def test_files_are_kept_for_as_long_as_the_customer_wants(base: Spine) -> None:
-    delivery = finish(base)
-    at = base.ledger.one(delivery).changed_at
-    limits = replace(LIMITS, keep_days=30)
-    assert sweep(base.ledger, base.spool, limits, at + timedelta(days=31), {"acme": 60}) == 0
-    assert sweep(base.ledger, base.spool, limits, at + timedelta(days=6), {"rival": 5}) == 0
-    assert base.spool.path_of(delivery) is not None
-    assert sweep(base.ledger, base.spool, limits, at + timedelta(days=6), {"acme": 5}) == 1
-    assert base.spool.path_of(delivery) is None
+def test_a_sweep_goes_on_step_after_step(base: Spine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweeping, "AT_ONCE", 1)
+    base.clock.at -= timedelta(days=100)
+    deliveries = [finish(base) for _ in range(4)]
+    with Kept(base, scan_interval_s=0):
+        until(lambda: not any(folder_of(base, each) for each in deliveries))
