@@ -55,6 +55,9 @@ READ_TIMEOUT_S = 10.0  # a client that says nothing
 READING = frozenset({"status", "guard-list"})  # all else changes something
 ABOUT_MOST, ABOUT_MOST_CHARS = 10, 400
 _CREDENTIALS = struct.Struct("3i")  # process, user, group
+# What a request may say besides what to `do`. Texts may be null: not given.
+TEXTS = frozenset({"id", "customer", "feed", "since", "source", "shopper"})
+LISTS = frozenset({"ids", "texts", "drop"})
 
 
 # -- the daemon's side ---------------------------------------------------------------------------
@@ -103,7 +106,7 @@ def guard_verbs(guard: Guard) -> dict[str, Verb]:
     async def do_clear(request: dict[str, Any]) -> object:
         wanted = request.get("source")
         sources = [wanted] if wanted else [one.source for one in guard.penalties()]
-        forgiven = [source for source in sources if guard.forgive(str(source))]
+        forgiven = [source for source in sources if guard.forgive(source)]
         for source in forgiven:
             journal.source_forgiven(source)
         return {"forgiven": forgiven}
@@ -135,9 +138,9 @@ def _await_imports(ledger: Ledger, customer: str) -> None:
 
 def _ids(request: dict[str, Any]) -> list[str]:
     ids = request.get("ids")
-    if not isinstance(ids, list) or not all(isinstance(each, str) for each in ids):
-        raise UsageWrong("ids must be a list of delivery ids")
-    return ids
+    if ids is None:
+        raise UsageWrong("ids are missing: a list of delivery ids")
+    return list(ids)
 
 
 def _selection(request: dict[str, Any], config: Config) -> tuple[str, str | None, datetime | None]:
@@ -148,7 +151,7 @@ def _selection(request: dict[str, Any], config: Config) -> tuple[str, str | None
         raise UsageWrong(f"customer {customer} has no feed {feed!r}")
     try:
         at = None if since is None else datetime.fromisoformat(since)
-    except (TypeError, ValueError) as error:
+    except ValueError as error:
         raise UsageWrong(f"since is not an ISO 8601 instant: {since!r}") from error
     if at is not None and at.tzinfo is None:
         at = at.replace(tzinfo=UTC)
@@ -203,7 +206,7 @@ class Control:
         verb, about, outcome = "", "", "ok"
         try:
             request = _request(line)
-            verb = str(request.pop("do", ""))
+            verb = request.pop("do", None) or ""
             about = _about(request)
             return {"ok": await self._verbs.get(verb, _unknown)(request)}
         except TilldropError as error:
@@ -224,9 +227,8 @@ def _about(request: dict[str, Any]) -> str:
     if "customer" in request:
         return str(request["customer"])[:ABOUT_MOST_CHARS]
     ids = request.get("ids") or [request.get("id") or request.get("source") or ""]
-    shown = ids if isinstance(ids, list) else [ids]
-    more = f" and {len(shown) - ABOUT_MOST} more" if len(shown) > ABOUT_MOST else ""
-    return (" ".join(map(str, shown[:ABOUT_MOST])) + more)[:ABOUT_MOST_CHARS]
+    more = f" and {len(ids) - ABOUT_MOST} more" if len(ids) > ABOUT_MOST else ""
+    return (" ".join(ids[:ABOUT_MOST]) + more)[:ABOUT_MOST_CHARS]
 
 
 def _asker(writer: asyncio.StreamWriter) -> tuple[int, int]:
@@ -256,7 +258,21 @@ def _request(line: bytes) -> dict[str, Any]:
         raise UsageWrong("the request is not JSON") from error
     if not isinstance(request, dict):
         raise UsageWrong("the request is not an object")
+    for key, said in request.items():
+        _check(key, said)
     return request
+
+
+def _check(key: str, said: object) -> None:
+    """Raise UsageWrong for what no verb can take."""
+    if key in LISTS:
+        if not isinstance(said, list) or not all(isinstance(each, str) for each in said):
+            raise UsageWrong(f"{key} must be a list of texts")
+    elif key in TEXTS or key == "do":
+        if not isinstance(said, str | None):
+            raise UsageWrong(f"{key} must be a text")
+    else:
+        raise UsageWrong(f"no request has {key[:ABOUT_MOST_CHARS]!r}")
 
 
 # -- the command line's side ---------------------------------------------------------------------

@@ -9,6 +9,7 @@ imports anything: it rings no bell.
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 HELD_BY_OPERATOR = "held-by-operator"
 FIND_MOST = 1_000_000
+PUT_AWAY_WITHIN_S = 5.0  # after the import's commit; a matter of milliseconds
+LOOK_EVERY_S = 0.005
 
 
 class Tasks(Protocol):
@@ -87,6 +90,7 @@ def replay_customer(ledger: Ledger, spool: Spool, customer: str, selection: Sele
         raise MoveRefused(f"a replay of {customer} is under way, {left} still to be imported")
     for delivery in selection.chosen:
         _check_kept(spool, delivery)
+    _await_put_away(spool, selection.chosen)
     return _send_on(ledger, spool, selection.chosen, _parts(selection.chosen))
 
 
@@ -103,7 +107,18 @@ def replay(ledger: Ledger, spool: Spool, ids: Iterable[str]) -> list[str]:
         if delivery.state not in FINISHED and not looked_at:
             raise MoveRefused(f"delivery {delivery.id} is {delivery.state}, so it is not replayed")
         _check_kept(spool, delivery)
+    _await_put_away(spool, chosen)
     return _send_on(ledger, spool, chosen, [None] * len(chosen))
+
+
+def _await_put_away(spool: Spool, chosen: Iterable[Delivery]) -> None:
+    """Let the importer's last rename come first: after the replay it would take the file away."""
+    deadline = time.monotonic() + PUT_AWAY_WITHIN_S
+    for delivery in chosen:
+        while delivery.state in FINISHED and spool.is_arrived(delivery.id):
+            if time.monotonic() > deadline:
+                return  # the disk refuses the rename: the file is where the replay wants it
+            time.sleep(LOOK_EVERY_S)
 
 
 def _parts(chosen: Sequence[Delivery]) -> list[str | None]:

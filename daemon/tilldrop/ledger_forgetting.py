@@ -7,6 +7,8 @@ log is gone after `rewrite`. Never touches a file: bytes are dropped before thei
 
 from __future__ import annotations
 
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from tilldrop.delivery import Cause, State
@@ -26,6 +28,13 @@ if TYPE_CHECKING:
 CUSTOMER_REMOVED = "customer-removed"
 FIND_MOST = 10_000_000
 _BUSY = "state IN ('receiving', 'waiting', 'arrived', 'importing')"
+REPORTS_AT_ONCE = 500
+# The order of the join is fixed: along the runs, each once in all steps together.
+_REPORTS = (
+    "SELECT r.delivery, r.run, r.report FROM runs AS r"
+    " CROSS JOIN deliveries AS d ON d.id = r.delivery"
+    " WHERE (r.delivery, r.run) > (?, ?) AND d.customer = ? ORDER BY r.delivery, r.run LIMIT ?"
+)
 _OF_CUSTOMER = "delivery IN (SELECT id FROM deliveries WHERE customer = ?)"
 
 
@@ -70,26 +79,34 @@ def forget(ledger: Ledger, customer: str) -> int:
 def erase_mentions(ledger: Ledger, customer: str, texts: Sequence[str]) -> int:
     """Take texts out of what reports of a customer's deliveries say was seen; returns how many.
 
-    Also out of those that the worker has made and the ledger has not recorded yet.
+    Also out of those that the worker has made and the ledger has not recorded yet. Goes in steps,
+    between which uploads are acknowledged.
     """
+    ledger.submit(partial(_say_no_more, ledger, customer, texts)).result()
+    changed, after = 0, ("", 0)
+    while found := ledger.rows(_REPORTS, (*after, customer, REPORTS_AT_ONCE)):
+        cleaned = [(without(report, texts), *key, report) for *key, report in found]
+        changes = [one for one in cleaned if one[0] != one[-1]]
+        if changes:
+            ledger.submit(partial(_put, changes)).result()
+        changed += len(changes)
+        after = found[-1][:2]
+    return changed
 
-    def apply(connection: sqlite3.Connection) -> int:
-        sql = "SELECT id FROM deliveries WHERE customer = ? AND state = 'importing'"
-        for (delivery,) in connection.execute(sql, (customer,)):
-            ledger.unsaid[delivery] = (*ledger.unsaid.get(delivery, ()), *texts)
-        sql = f"SELECT delivery, run, report FROM runs WHERE {_OF_CUSTOMER}"  # noqa: S608
-        changed = 0
-        for delivery, run, report in connection.execute(sql, (customer,)).fetchall():
-            cleaned = without(report, texts)
-            if cleaned != report:
-                changed += 1
-                connection.execute(
-                    "UPDATE runs SET report = ? WHERE delivery = ? AND run = ?",
-                    (cleaned, delivery, run),
-                )
-        return changed
 
-    return ledger.submit(apply).result()
+def _say_no_more(
+    ledger: Ledger, customer: str, texts: Sequence[str], connection: sqlite3.Connection
+) -> None:
+    sql = "SELECT id FROM deliveries WHERE customer = ? AND state = 'importing'"
+    for (delivery,) in connection.execute(sql, (customer,)):
+        ledger.unsaid[delivery] = (*ledger.unsaid.get(delivery, ()), *texts)
+
+
+def _put(changes: Sequence[tuple[str, str, int, str]], connection: sqlite3.Connection) -> None:
+    """Put cleaned reports in place of those that were read; one that was shortened says nothing."""
+    connection.executemany(
+        "UPDATE runs SET report = ? WHERE delivery = ? AND run = ? AND report = ?", changes
+    )
 
 
 def with_moves(ledger: LedgerReader, after: str, last: str, most: int) -> list[Delivery]:
@@ -124,10 +141,12 @@ def _shorten(connection: sqlite3.Connection, delivery: Delivery) -> bool:
     connection.execute("DELETE FROM moves WHERE delivery = ?", (delivery.id,))
     sql = "SELECT run, report FROM runs WHERE delivery = ?"
     for run, report in connection.execute(sql, (delivery.id,)).fetchall():
-        connection.execute(
-            "UPDATE runs SET report = ? WHERE delivery = ? AND run = ?",
-            (Report.from_json(report).to_short_json(), delivery.id, run),
-        )
+        with suppress(ValueError, TypeError, KeyError):  # one that is damaged stays as it is
+            short = Report.from_json(report).to_short_json()
+            connection.execute(
+                "UPDATE runs SET report = ? WHERE delivery = ? AND run = ?",
+                (short, delivery.id, run),
+            )
     return True
 
 

@@ -130,7 +130,9 @@ def verbs(
         if customer not in config_of().customers:
             raise NoSuchCustomer(f"there is no customer {customer!r}")
         paths = databases.present(config_of().paths)
-        named = str(request["shopper"]), request["texts"], request["drop"]
+        if not (shopper := request.get("shopper")):
+            raise UsageWrong("shopper is missing: an id as the customer's files state it")
+        named = shopper, request.get("texts", []), request.get("drop", [])
         return await asyncio.to_thread(erase_shopper, ledger, spool, tasks, paths, customer, *named)
 
     return {"customer-forget": forget, "shopper-erase": erase}

@@ -7,6 +7,7 @@ import json
 import socket
 import stat
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -54,10 +55,17 @@ def arrive(base: Spine, who: str = "acme") -> str:
 def finish(
     base: Spine, outcome: Outcome = "imported", feed: str | None = "sales", who: str = "acme"
 ) -> str:
-    delivery = arrive(base, who)
+    delivery = record(base, arrive(base, who), outcome, feed)
+    base.spool.keep(delivery)
+    return delivery
+
+
+def record(
+    base: Spine, delivery: str, outcome: Outcome = "imported", feed: str | None = "sales"
+) -> str:
+    """Import a delivery, in the ledger alone."""
     base.ledger.move(delivery, State.ARRIVED, State.IMPORTING, Cause.SCAN).result()
     base.ledger.record_report(Report(delivery, 1, outcome, feed=feed)).result()
-    base.spool.keep(delivery)
     return delivery
 
 
@@ -78,6 +86,27 @@ def test_a_replay_brings_a_finished_delivery_back_with_its_bytes(
     assert state(base, delivery) is State.ARRIVED
     assert base.spool.is_arrived(delivery)
     assert base.ledger.one(delivery).arrival_seq == place
+
+
+def test_a_replay_right_after_the_import_lets_the_bytes_be_put_away_first(base: Spine) -> None:
+    delivery = record(base, arrive(base))
+    with ThreadPoolExecutor(1) as thread:
+        replaying = thread.submit(corrections.replay, base.ledger, base.spool, [delivery])
+        with pytest.raises(TimeoutError):
+            replaying.result(0.1)
+        base.spool.keep(delivery)  # what the importer does last
+        assert replaying.result(DEADLINE_S) == [delivery]
+    assert state(base, delivery) is State.ARRIVED
+    assert base.spool.is_arrived(delivery)
+
+
+def test_a_replay_does_not_wait_for_ever_for_a_disk_that_moves_nothing(
+    base: Spine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(corrections, "PUT_AWAY_WITHIN_S", 0.05)
+    delivery = record(base, arrive(base))
+    assert corrections.replay(base.ledger, base.spool, [delivery]) == [delivery]
+    assert base.spool.is_arrived(delivery)
 
 
 def test_replays_are_done_in_the_order_of_arrival(base: Spine) -> None:
@@ -347,10 +376,8 @@ async def echo(request: dict[str, Any]) -> object:
 
 def test_an_answer_comes_back_as_it_was_given(paths: Paths) -> None:
     with listening(paths, {"echo": echo}):
-        assert control.ask(paths, "echo", ids=["a"], deep={"b": None}) == {
-            "ids": ["a"],
-            "deep": {"b": None},
-        }
+        asked = {"ids": ["a", "ü\n"], "since": None, "customer": "acme"}
+        assert control.ask(paths, "echo", **asked) == asked
 
 
 @pytest.mark.parametrize(
@@ -381,9 +408,23 @@ def test_an_unknown_verb_is_refused(paths: Paths) -> None:
         control.ask(paths, "dance")
 
 
-@pytest.mark.parametrize("line", [b"\n", b"not json\n", b"[1]\n", b"\xff\n"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"\n",
+        b"not json\n",
+        b"[1]\n",
+        b"\xff\n",
+        b'{"do": ["echo"]}\n',
+        b'{"do": "echo", "ids": "a"}\n',
+        b'{"do": "echo", "ids": [["a"]]}\n',
+        b'{"do": "echo", "customer": ["acme"]}\n',
+        b'{"do": "echo", "since": 5}\n',
+        b'{"do": "echo", "sudo": "yes"}\n',
+    ],
+)
 def test_what_is_no_request_is_refused(paths: Paths, line: bytes) -> None:
-    with listening(paths, {}), socket.socket(socket.AF_UNIX) as asking:
+    with listening(paths, {"echo": echo}), socket.socket(socket.AF_UNIX) as asking:
         asking.settimeout(DEADLINE_S)
         asking.connect(str(paths.run / control.SOCKET))
         asking.sendall(line)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.unit.spine import Spine, claim_next, customer, spine
 from tests.unit.test_visit import break_off, play, send
-from tilldrop import removals
+from tilldrop import ledger_forgetting, removals
 from tilldrop.delivery import Cause, State
 from tilldrop.errors import CustomerBusy, MoveRefused, UsageWrong, WorkerLost
 from tilldrop.importer import databases
@@ -130,6 +131,24 @@ def test_report_that_is_made_already_and_recorded_later_does_not_mention_the_per
     built.ledger.record_report(report).result()
     assert "C-1" not in built.ledger.report(claimed.id).to_json()  # type: ignore[union-attr]
     assert built.ledger.unsaid == {}
+
+
+def test_reports_of_many_deliveries_are_cleaned_step_by_step(
+    built: Spine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger_forgetting, "REPORTS_AT_ONCE", 2)
+    fault = Fault("time-unreadable", line=2, field="Time", seen="C-1")
+    reported = []
+    for who in ("acme", "acme", "rival", "acme", "acme"):
+        begun = built.ledger.begin(who, "sales.csv", "sftp").result()
+        for before, after in pairwise((State.RECEIVING, State.ARRIVED, State.IMPORTING)):
+            built.ledger.move(begun.id, before, after, Cause.CLOSE).result()
+        built.ledger.record_report(Report(begun.id, 1, "imported", faults=(fault,))).result()
+        reported.append((who, begun.id))
+    assert ledger_forgetting.erase_mentions(built.ledger, "acme", ["C-1"]) == 4
+    reports = [(who, built.ledger.report(each)) for who, each in reported]
+    named = [who for who, report in reports if report is None or "C-1" in report.to_json()]
+    assert named == ["rival"]
 
 
 def test_new_sandbox_knows_who_was_erased_before(built: Spine) -> None:

@@ -159,6 +159,23 @@ def test_the_delivery_itself_stays_with_its_counts_and_may_be_replayed(base: Spi
     assert again.run == delivery.run + 1  # else the worker would answer with the old report
 
 
+def test_a_report_that_is_damaged_does_not_keep_the_others(base: Spine) -> None:
+    [delivery] = base.ledger.find(customer="acme")
+    base.ledger.submit(
+        lambda connection: connection.execute(
+            "INSERT INTO runs SELECT delivery, 2, ended_at, outcome, '{}' FROM runs"
+            " WHERE delivery = ?",
+            (delivery.id,),
+        )
+    ).result()
+    base.clock.at += timedelta(days=31)
+    walk(base)
+    assert base.ledger.moves(delivery.id) == []
+    first = base.ledger.report(delivery.id, 1)
+    assert first is not None
+    assert first.faults == ()
+
+
 def test_what_is_replayed_just_now_keeps_its_story(base: Spine) -> None:
     base.clock.at += timedelta(days=31)
     [delivery] = base.ledger.find(customer="acme")

@@ -1,0 +1,54 @@
+"""Memory that was needed once goes back to the system."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from tilldrop import passwords
+
+CHECKERS = 8
+PASSWORD_MB = passwords.ARGON2_MEMORY_KIB / 1024
+
+# One password after the other, each on a thread of its own that stays; then what the process has.
+CHECK = f"""
+import threading
+from tilldrop import allocator, passwords
+{{settle}}
+
+def resident_mb():
+    return int(open("/proc/self/statm").read().split()[1]) / 256
+
+def check(done, end):
+    try:
+        passwords.made("correct horse")
+        passwords.made("battery staple")
+    finally:
+        done.set()
+    end.wait()
+
+end = threading.Event()
+before = resident_mb()
+for _ in range({CHECKERS}):
+    done = threading.Event()
+    threading.Thread(target=check, args=(done, end)).start()
+    done.wait()
+print(resident_mb() - before)
+end.set()
+"""
+
+
+def grown_mb(settle: str) -> float:
+    """Return how much larger a process is after it has checked passwords."""
+    done = subprocess.run(
+        [sys.executable, "-c", CHECK.format(settle=settle)],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    return float(done.stdout)
+
+
+def test_passwords_leave_no_memory_behind() -> None:
+    assert grown_mb("allocator.settle()") < PASSWORD_MB / 2
