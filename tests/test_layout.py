@@ -72,6 +72,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "audit_noting",
         "backup",
         "sharing",
+        "allocator",
         "garbage",
         "turns",
         "descriptors",
@@ -79,7 +80,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("view", "usage", "upload", "reader", "looking", "visit", "arrivals", "intake"),
     ("importer.*",),
     ("guess.*",),
-    ("doors.*", "watch", "housekeeping", "retention"),
+    ("doors.*", "watch", "sweeping", "housekeeping", "retention"),
     ("removals", "erased_since"),
     ("control", "service"),
     (
