@@ -54,7 +54,9 @@ class Arrivals:
             try:
                 self._pool.submit(self._move_all)
             except RuntimeError:  # the pool's, after its shutdown
-                _tell([(arrived, ShuttingDown("the daemon is stopping"))])
+                stopping = ShuttingDown("the daemon is stopping")
+                while group := self._next():
+                    _tell([(waiting, stopping) for _, waiting in group])
 
     def _move_all(self) -> None:
         while group := self._next():

@@ -93,9 +93,11 @@ def test_no_upload_is_acknowledged_if_the_folders_cannot_be_synced(
     assert [str(one) for one in found] == ["cannot sync arrived"] * 3
 
 
-def test_who_comes_after_the_end_is_told_so(built: Spine) -> None:
+def test_all_who_come_after_the_end_are_told_so(built: Spine) -> None:
     pool = ThreadPoolExecutor(1)
     pool.shutdown()
-    [found] = asyncio.run(ends(Arrivals(built.spool, pool), [moved(built, "late.csv")]))
-    assert isinstance(found, ShuttingDown)
-    assert isinstance(found, TilldropError)
+    arrivals = Arrivals(built.spool, pool)
+    for number in range(2):
+        [found] = asyncio.run(ends(arrivals, [moved(built, f"{number}.csv")]))
+        assert isinstance(found, ShuttingDown)
+        assert isinstance(found, TilldropError)
