@@ -38,24 +38,24 @@ _REPORTS = (
 _OF_CUSTOMER = "delivery IN (SELECT id FROM deliveries WHERE customer = ?)"
 
 
-def put_aside(ledger: Ledger, customer: str) -> list[Delivery]:
-    """See to it that nothing of a customer moves any more; return its deliveries.
+def put_aside(ledger: Ledger, customer: str) -> list[str]:
+    """See to it that nothing of a customer moves any more; return the ids of its deliveries.
 
     Raises CustomerBusy if something is being received or imported.
     """
     after = {State.ARRIVED: State.HELD, State.WAITING: State.BROKEN}
-    for delivery in ledger.find(customer=customer, limit=FIND_MOST):
-        if delivery.state in (State.RECEIVING, State.IMPORTING):
-            raise CustomerBusy(f"{delivery.id} of {customer} is {delivery.state}")
-        if delivery.state in after:
-            there, then = delivery.state, after[delivery.state]
+    for state in (State.RECEIVING, State.IMPORTING, *after):
+        for delivery in ledger.in_state(state):
+            if delivery.customer != customer:
+                continue
+            if (then := after.get(state)) is None:
+                raise CustomerBusy(f"{delivery.id} of {customer} is {state}")
+            aside = ledger.move(delivery.id, state, then, Cause.OPERATOR, reason=CUSTOMER_REMOVED)
             try:
-                ledger.move(
-                    delivery.id, there, then, Cause.OPERATOR, reason=CUSTOMER_REMOVED
-                ).result()
+                aside.result()
             except MoveRefused as moved:
                 raise CustomerBusy(f"{delivery.id} of {customer} has moved on") from moved
-    return ledger.find(customer=customer, limit=FIND_MOST)
+    return ledger.ids_of(customer)
 
 
 def forget(ledger: Ledger, customer: str) -> int:

@@ -42,9 +42,9 @@ def remove_customer(
     """
     found = ledger_forgetting.put_aside(ledger, customer)
     files = 0
-    for delivery in found:
-        files += spool.path_of(delivery.id) is not None
-        spool.drop(delivery.id)
+    for delivery_id in found:
+        files += spool.path_of(delivery_id) is not None
+        spool.drop(delivery_id)
     spool.sync_drops()
     rows: dict[str, int] = {}
     rewritten = True
