@@ -107,15 +107,21 @@ def check_schema(path: Path) -> None:
         _check_schema(connection, path)
 
 
-def read(path: Path, *, since: str = "", customer: str = "", event: str = "") -> list[Entry]:
-    """Return entries, oldest first. since: ISO 8601, inclusive. event: its beginning."""
+def read(
+    path: Path, *, since: str = "", customer: str = "", event: str = "", last: int = 0
+) -> list[Entry]:
+    """Return entries, oldest first. since: ISO 8601, inclusive. event: its beginning.
+
+    last: only the last so many of those; 0: all.
+    """
     with _reading(path) as connection:
         rows = connection.execute(
             "SELECT seq, at, event, what FROM entries WHERE at >= ? AND event GLOB ? || '*'"
-            " AND (? = '' OR json_extract(what, '$.customer') = ?) ORDER BY seq",
-            (since, event, customer, customer),
+            " AND (? = '' OR json_extract(what, '$.customer') = ?) ORDER BY seq DESC LIMIT ?",
+            (since, event, customer, customer, last or -1),
         )
-        return [Entry(seq, at, name, json.loads(what)) for seq, at, name, what in rows]
+        found = [Entry(seq, at, name, json.loads(what)) for seq, at, name, what in rows]
+    return found[::-1]
 
 
 def verify(path: Path) -> Verdict:

@@ -44,11 +44,25 @@ def audit_group() -> None:
 @click.option("--customer", default="", help="Of this customer only.")
 @click.option("--event", default="", help='Of events that begin so, such as "login".')
 @click.option("--since", default="", metavar="TIME", help="From this instant on, ISO 8601, UTC.")
+@click.option(
+    "--limit", type=click.IntRange(0), default=1000, show_default=True, help="The last; 0: all."
+)
 @as_json
 @click.pass_obj
-def list_entries(where: Where, customer: str, event: str, since: str, as_json: bool) -> None:  # noqa: FBT001
+def list_entries(
+    where: Where,
+    customer: str,
+    event: str,
+    since: str,
+    limit: int,
+    as_json: bool,  # noqa: FBT001
+) -> None:
     """List what was done, oldest first."""
-    found = audit.read(_log(where), since=since, customer=customer, event=event)
+    most = limit + 1 if limit else 0
+    found = audit.read(_log(where), since=since, customer=customer, event=event, last=most)
+    if limit and len(found) > limit:
+        found = found[1:]
+        click.echo(f"only the last {limit} are listed: see --since and --limit", err=True)
     if as_json:
         write_json(found)
         return

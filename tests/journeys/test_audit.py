@@ -47,6 +47,10 @@ def test_a_day_in_the_audit_log(daemon: Daemon, tmp_path: Path) -> None:
     ran = entries(daemon, "operator.ran")
     assert [one["words"][2] for one in ran] == ["replay", "customer"]  # type: ignore[index]
     assert all(one["by"] for one in ran)
+    last = tilldrop(daemon.home, "audit", "list", "--event", "operator.ran", "--limit", "1")
+    assert "passwd" in last.stdout
+    assert len(last.stdout.splitlines()) == 2  # with its head
+    assert "only the last 1 are listed" in last.stderr
     verified = tilldrop(daemon.home, "audit", "verify", "--json")
     found = json.loads(verified.stdout)
     assert (verified.returncode, found["broken_at"], found["gaps"]) == (0, None, [])

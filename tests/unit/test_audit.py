@@ -87,6 +87,7 @@ def test_entries_are_kept_in_order_and_verified(path: Path) -> None:
     assert len(audit.read(path, customer="c1", event="login")) == 50
     assert audit.read(path, event="delivery") == []
     assert audit.read(path, since="2027") == []
+    assert [one.seq for one in audit.read(path, last=2)] == [99, 100]
 
 
 @pytest.mark.parametrize(
