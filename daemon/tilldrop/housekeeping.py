@@ -29,7 +29,7 @@ from tilldrop.sweeping import sweep
 from tilldrop.visit import EMPTY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
     from datetime import datetime
 
     from tilldrop.config import Config, Limits
@@ -212,7 +212,7 @@ class Housekeeping:
         self._woken = threading.Event()
         self._stopping = threading.Event()
         self._done_at: dict[str, float] = {}
-        self._sweeping: Iterator[int] = iter(())
+        self._sweeping = self._sweep_steps()
 
     def wake(self) -> None:
         """Look again: a delivery has begun to wait, or the limits have changed."""
@@ -229,6 +229,7 @@ class Housekeeping:
         while not self._stopping.is_set():
             self._woken.clear()
             self._woken.wait(min(self._attempt(one_pass) for one_pass in passes))
+        self._sweeping.close()
 
     def _attempt(self, one_pass: Callable[[], float]) -> float:
         """Do one pass if it is due; return how long until it is again."""
@@ -257,19 +258,23 @@ class Housekeeping:
         return self._every("scan", interval_s, work) if interval_s else SWEEP_INTERVAL_S
 
     def _sweep(self) -> float:
-        """Take a step of a sweep that is under way, or begin one."""
-        for dropped in self._sweeping:
+        """Take the next step of a sweep; begin one if it is due."""
+        left_s = self._every("sweep", SWEEP_INTERVAL_S, self._begin_sweep)
+        return left_s if next(self._sweeping, None) is None else SWEEP_PAUSE_S
+
+    def _begin_sweep(self) -> None:
+        self._sweeping = self._sweep_steps()
+
+    def _sweep_steps(self) -> Generator[int, None, None]:
+        config, dropped = self._config_of(), 0
+        kept = (self._ledger, self._spool, config.limits, self._now(), config.own_keep_days())
+        try:
+            for count in sweep(*kept):
+                dropped += count
+                yield count
+        finally:
             if dropped:
                 journal.bytes_swept(dropped)
-            return SWEEP_PAUSE_S
-
-        def begin() -> None:
-            config = self._config_of()
-            self._sweeping = sweep(
-                self._ledger, self._spool, config.limits, self._now(), config.own_keep_days()
-            )
-
-        return self._every("sweep", SWEEP_INTERVAL_S, begin)
 
     def _every(self, what: str, interval_s: float, work: Callable[[], None]) -> float:
         """Do work unless it was done less than interval_s ago; return what is left of that."""

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Self
 
 import pytest
+import structlog
 
 from tests.unit.spine import Spine, begin, claim_next, finish, folder_of, move, one, spine
 from tilldrop import sweeping
@@ -288,5 +289,7 @@ def test_a_sweep_goes_on_step_after_step(base: Spine, monkeypatch: pytest.Monkey
     monkeypatch.setattr(sweeping, "AT_ONCE", 1)
     base.clock.at -= timedelta(days=100)
     deliveries = [finish(base) for _ in range(4)]
-    with Kept(base, scan_interval_s=0):
+    with structlog.testing.capture_logs() as events, Kept(base, scan_interval_s=0):
         until(lambda: not any(folder_of(base, each) for each in deliveries))
+        until(lambda: any(one["event"] == "bytes.swept" for one in events))
+    assert [one["deliveries"] for one in events if one["event"] == "bytes.swept"] == [4]
