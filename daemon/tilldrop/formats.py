@@ -13,7 +13,8 @@ Owns the grammar below. Never reads a date; `importer.values` does, from `tokens
     a    AM PM A.M. P.M. in any case       Z    Z, +01, +0100 or +01:00
     z    a zone, last of all: EST, PDT, CEST, Europe/Paris, Eastern Time (US & Canada)
 
-Every character that is not one of the letters A to Z stands for itself, and so does a T.
+Every character that is not one of the letters A to Z stands for itself, and so does a T. What
+stands between two single quotes stands for itself, too: HH'h'mm reads 14h35; '' is one quote.
 
 Three formats have names:
 
@@ -57,23 +58,38 @@ _ROLES: dict[str, str] = {
 }
 _OPEN_ENDED = frozenset({"M", "D", "H", "h", "m", "s", "fff"})  # take as many digits as they find
 _TEXTUAL = frozenset({"MMM", "a", "Z", "z"})
-# A run of one letter is one field, so that YYY or MMMM is a mistake and not two fields.
-_RUN = re.compile(r"([A-Za-z])\1*|[^A-Za-z]+")
+# A run of one letter is one field, so that YYY or MMMM is a mistake and not two fields. A quote
+# without its second stands for itself: D.M.'YY.
+_RUN = re.compile(r"'(?P<quoted>(?:[^']|'')*)'|([A-Za-z])\2*|[^A-Za-z']+|'")
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """One piece of a format. field: a key of the grammar, "" for text that stands for itself."""
+    """One piece of a format. field: a key of the grammar, "" for text that stands for itself.
+
+    written: as it stands in the format.
+    """
 
     field: str
     text: str
+    written: str
 
 
 def tokens(written: str) -> tuple[Token, ...]:
     """Split a format that is not one of NAMED. Unknown letters come out as text."""
-    return tuple(
-        Token(match[0] if match[0] in _ROLES else "", match[0]) for match in _RUN.finditer(written)
-    )
+    return tuple(map(_token, _RUN.finditer(written)))
+
+
+def _token(found: re.Match[str]) -> Token:
+    written, text = found[0], found["quoted"]
+    if text is None:
+        return Token(written if written in _ROLES else "", written, written)
+    return Token("", text.replace("''", "'") or "'", written)
+
+
+def quoted(text: str) -> str:
+    """Write a text so that it stands for itself in a format."""
+    return "'" + text.replace("'", "''") + "'" if re.search("[A-Za-z']", text) else text
 
 
 def has_time(written: str) -> bool:
@@ -87,8 +103,11 @@ def check(written: str) -> str | None:
         return None
     pieces = tokens(written)
     for token in pieces:
-        if not token.field and _is_letters(token.text) and token.text != "T":
-            return f'"{token.text}" means nothing in a date format; known are {" ".join(_ROLES)}'
+        if not token.field and _is_letters(token.written) and token.text != "T":
+            return (
+                f'"{token.text}" means nothing in a date format; known are {" ".join(_ROLES)};'
+                f" if it stands for itself, quote it: '{token.text}'"
+            )
     roles = [_ROLES[token.field] for token in pieces if token.field]
     twice = sorted({role for role in roles if roles.count(role) > 1})
     if twice:

@@ -75,6 +75,17 @@ def test_every_order_that_reads_all_values_is_told(values: list[str], orders: se
     assert set(found.readings) == orders
 
 
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [("14/03/2026 14h35", "DD/MM/YYYY H'h'mm"), ("14/03/2026 9 h 05", "DD/MM/YYYY H' h 'mm")],
+)
+def test_hours_may_be_followed_by_an_h(value: str, written: str) -> None:
+    found = dates.find_dates(Counter([value]), named=True)
+    assert found is not None
+    assert found.readings["dmy"] == (written,)
+    assert dates.find_times(Counter([value.partition(" ")[2]]), named=True) != ""
+
+
 @given(
     st.dates(date(2000, 1, 1), date(2068, 12, 31)),
     st.sampled_from(["%d/%m/%Y", "%m/%d/%Y", "%d.%m.%y", "%Y/%m/%d"]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tilldrop.formats import NAMED, check, has_time, tokens
+from tilldrop.formats import NAMED, check, has_time, quoted, tokens
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,9 @@ from tilldrop.formats import NAMED, check, has_time, tokens
         "D/M/YYYY H:m:s",
         "DD-MMM-YYYY hh:mm a z",
         "YYYY年M月D日",
+        "D/M/YYYY HH'h'mm",
+        "D 'de' MMM 'de' YYYY",
+        "DD.MM.'YY",
     ],
 )
 def test_sound_format_is_accepted(written: str) -> None:
@@ -37,6 +40,8 @@ def test_sound_format_is_accepted(written: str) -> None:
         ("dd.mm.yyyy", '"dd" means nothing'),
         ("YYYY-MMMM-DD", '"MMMM" means nothing'),
         ("YYYY-MM-DD at HH", '"t" means nothing'),
+        ("DD/MM/YYYY HH h mm b", "quote it: 'b'"),
+        ("DD/M'1'YYYY", "M and 1 need something between them"),
         ("DD.MM.YYYY YY", "the year stands there twice"),
         ("DD.MM.YYYY mm", "the minute needs the hour"),
         ("DD.MM.YYYY HH:ss", "the second needs the minute"),
@@ -69,8 +74,35 @@ def test_format_is_cut_into_fields_and_text_for_itself() -> None:
 
 
 @pytest.mark.parametrize(
+    ("written", "texts"),
+    [
+        ("H'h'mm", ["H", "h", "mm"]),
+        ("D 'd''h' M", ["D", " ", "d'h", " ", "M"]),
+        ("D''M", ["D", "'", "M"]),
+        ("M'YY", ["M", "'", "YY"]),
+    ],
+)
+def test_quoted_text_stands_for_itself(written: str, texts: list[str]) -> None:
+    cut = tokens(written)
+    assert [token.text for token in cut] == texts
+    assert "".join(token.written for token in cut) == written
+
+
+@pytest.mark.parametrize("text", ["h", " h ", "", ":", "o'clock", "14"])
+def test_what_is_quoted_is_read_as_one_text(text: str) -> None:
+    assert "".join(token.text for token in tokens(quoted(text))) == text
+    assert not any(token.field for token in tokens(quoted(text)))
+
+
+@pytest.mark.parametrize(
     ("written", "answer"),
-    [("DD.MM.YYYY", False), ("DD.MM.YYYY H:mm", True), ("D/M/YY h a", True), ("iso", True)],
+    [
+        ("DD.MM.YYYY", False),
+        ("DD.MM.YYYY 'HH'", False),
+        ("DD.MM.YYYY H:mm", True),
+        ("D/M/YY h a", True),
+        ("iso", True),
+    ],
 )
 def test_format_tells_whether_it_holds_a_time(written: str, answer: bool) -> None:  # noqa: FBT001
     assert has_time(written) is answer

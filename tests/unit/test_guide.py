@@ -305,6 +305,7 @@ def test_every_letter_of_a_date_format_has_an_example() -> None:
         "MMM D YYYY hh:mm a",
         "YYYY-MM-DDTHH:mm:ss.fffZ",
         "M/D/YYYY h:mm a",
+        "D/M/YYYY HH'h'mm",
         *formats.NAMED,
     ],
 )

@@ -147,8 +147,11 @@ def assert_consistent(seen: Seen) -> None:
 TAKES: tuple[Take, ...] = ("sum", "first")
 SHAPES: tuple[Rows, ...] = ("per-transaction", "per-line", "per-payment")
 DATES = ("DD.MM.YYYY", "D/M/YYYY", "M/D/YY", "YYYY-MM-DD", "D MMM YYYY")
-TIMES = ("HH:mm", "H:mm:ss", "h:mm a", "HH:mm:ss.fff", "HH:mm Z")
-WHOLE = ("iso", "compact", "DD/MM/YYYY HH:mm", "YYYYMMDD", "D-MMM-YY h:mm:ss a", "YYYY.MM.DD HHmmZ")
+TIMES = ("HH:mm", "H:mm:ss", "h:mm a", "HH:mm:ss.fff", "HH:mm Z", "H'h'mm")
+WHOLE = (
+    *("iso", "compact", "DD/MM/YYYY HH:mm", "YYYYMMDD", "D-MMM-YY h:mm:ss a", "YYYY.MM.DD HHmmZ"),
+    *("D 'de' MMM 'de' YYYY", "'am' DD.MM.YYYY 'um' HH:mm 'Uhr 100%'"),
+)
 
 
 SECTIONS = (
@@ -366,8 +369,10 @@ def spell(at: datetime, written: str) -> str:
         return at.strftime(NAMED[written])
     names = MONTHS[at.month - 1].split()
     directives = {**FIELDS, "MMM": names[at.day % len(names)]}
-    fields = re.compile("|".join(sorted(FIELDS, key=len, reverse=True)))
-    return at.strftime(fields.sub(lambda found: directives[found.group()], written))
+    pieces = re.compile("'[^']*'|" + "|".join(sorted(FIELDS, key=len, reverse=True)))
+    return at.strftime(
+        pieces.sub(lambda found: directives.get(found[0]) or found[0].strip("'"), written)
+    )
 
 
 @st.composite

@@ -31,7 +31,7 @@ _COMPACT = re.compile(
 _SIX_EIGHT = re.compile(r"\d{6}|\d{8}")
 _ISO = re.compile(r"\d{4}-\d\d-\d\d.*")
 _CLOCK = (
-    r"(?:(?P<gap>[ T,]{1,2}|, )(?P<hour>\d{1,2})(?P<mark>[:.h])(?P<minute>\d\d)"
+    r"(?:(?P<gap>[ T,]{1,2}|, )(?P<hour>\d{1,2})(?P<mark>[:.]| ?[hH] ?)(?P<minute>\d\d)"
     r"(?:(?P<mark2>[:.])(?P<second>\d\d)(?:\.(?P<fraction>\d{1,9}))?)?"
     r"(?P<agap> ?)(?P<half>[AaPp]\.?[Mm]\.?)?"
     r"(?P<zgap> ?)(?P<zone>Z|[+-]\d\d(?::?\d\d)?|[A-Z]{2,4}T)?)?"
@@ -46,7 +46,7 @@ _MONTH_FIRST = re.compile(
     rf"(?P<a>{_WORD})(?P<s1>[ -/.])(?P<b>\d{{1,2}})(?P<s2>,? |[-/.])(?P<c>\d{{4}}|\d\d)" + _CLOCK
 )
 _TIME = re.compile(
-    r"(?P<hour>\d{1,2})(?P<mark>[:.h])(?P<minute>\d\d)(?:(?P<mark2>[:.])(?P<second>\d\d)(?:\.(?P<fraction>\d+))?)?(?P<agap> ?)(?P<half>[AaPp]\.?[Mm]\.?)?"
+    r"(?P<hour>\d{1,2})(?P<mark>[:.]| ?[hH] ?)(?P<minute>\d\d)(?:(?P<mark2>[:.])(?P<second>\d\d)(?:\.(?P<fraction>\d+))?)?(?P<agap> ?)(?P<half>[AaPp]\.?[Mm]\.?)?"
 )
 _DIGITS_TIME = re.compile(r"(?:[01]\d|2[0-3])[0-5]\d(?:[0-5]\d)?")
 
@@ -339,7 +339,7 @@ def _clock(found: re.Match[str], *, two: bool) -> str:
 
 def _clock_format(found: re.Match[str], *, two: bool) -> str:
     hour = "h" if found["half"] else "H"
-    written = f"{hour * 2 if two else hour}{found['mark']}mm"
+    written = f"{hour * 2 if two else hour}{formats.quoted(found['mark'])}mm"
     if found["second"]:
         written += f"{found['mark2']}ss" + (".fff" if found["fraction"] else "")
     return written + (f"{found['agap']}a" if found["half"] else "")

@@ -108,7 +108,7 @@ def date_part(written: str) -> str:
     for token in formats.tokens(written):
         if token.field in {"HH", "H", "hh", "h", "a", "Z", "z"}:
             break
-        text += token.text
+        text += token.written
     return text.rstrip(" T")
 
 
