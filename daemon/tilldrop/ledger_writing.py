@@ -27,6 +27,7 @@ T = TypeVar("T")
 
 LINGER_S = 0.02  # longer than a small file takes from its opening to its end
 OWN_LOCKS_MOST = 2  # times in a row that nobody else had the lock: then it is our own
+WAL_KEPT_BYTES = 8 * 1024**2  # it grows while somebody reads for long, and then gives back
 GROUP_MOST = 256  # changes in one commit: bounds how long the first of them waits
 
 
@@ -68,6 +69,7 @@ class LedgerWriter(LedgerReader):
             )
             connection.execute(f"PRAGMA journal_mode = {journal_mode()}")
             connection.execute("PRAGMA synchronous = FULL")
+            connection.execute(f"PRAGMA journal_size_limit = {WAL_KEPT_BYTES}")
             connection.execute("PRAGMA foreign_keys = ON")
             ledger_schema.migrate(connection)
             _check_writable(connection)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import threading
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ from tilldrop.errors import (
 )
 from tilldrop.ledger import Ledger
 from tilldrop.ledger_reading import LedgerReader
-from tilldrop.ledger_writing import _check_writable
+from tilldrop.ledger_writing import WAL_KEPT_BYTES, _check_writable
 from tilldrop.rows import Counts, Report
 from tilldrop.sqlite import sqlite3
 
@@ -254,3 +254,21 @@ def test_a_ledger_opened_for_reading_alone_is_not_taken_for_writing(
     reading = sqlite3.connect(uri, uri=True, isolation_level=None)
     with pytest.raises(sqlite3.OperationalError, match="readonly"):
         _check_writable(reading)
+
+
+def test_the_log_gives_back_what_it_grew_by_while_somebody_read(ledger: Ledger) -> None:
+    log = ledger.path.with_name("ledger.db-wal")
+
+    def write(connection: sqlite3.Connection) -> None:
+        connection.execute("CREATE TABLE IF NOT EXISTS written (bytes)")
+        connection.execute("INSERT INTO written VALUES (zeroblob(4 * 1024 * 1024))")
+
+    with closing(sqlite3.connect(ledger.path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM deliveries").fetchall()
+        for _ in range(4):
+            ledger.submit(write).result()
+        assert log.stat().st_size > WAL_KEPT_BYTES
+    for _ in range(2):  # the first moves the log into the file, the second begins it anew
+        arrive(ledger)
+    assert log.stat().st_size <= WAL_KEPT_BYTES
