@@ -76,7 +76,7 @@ def _check_not_anew(ledger: Ledger, spool: Spool) -> None:
 
     Raises DatabaseDamaged. Whoever removes a customer removes its files first, its rows last.
     """
-    if not ledger.find(limit=1) and any(chain(spool.names(spool.kept), spool.names(spool.arrived))):
+    if ledger.is_empty() and any(chain(spool.names(spool.kept), spool.names(spool.arrived))):
         raise DatabaseDamaged(
             f"{ledger.path} knows no delivery, and {spool.kept.parent} holds some: it was lost;"
             " restore it from a backup"

@@ -41,6 +41,7 @@ DETAIL = (
 _COLUMNS = tuple(DETAIL.split(", "))
 _FIELDS = DETAIL.split(", ")
 UNFINISHED = "state IN ('receiving', 'waiting', 'broken')"
+TOLD = "state NOT IN ('receiving', 'waiting', 'broken', 'arrived', 'importing')"
 QUEUED = "state IN ('arrived', 'importing')"
 # One row a customer: the head of its queue, by jumping from customer to customer in the index; left
 # to itself, SQLite walks through all that wait.
@@ -189,14 +190,18 @@ class LedgerReader:
         since: datetime | None = None,
         limit: int = 100,
     ) -> list[Delivery]:
-        """Return deliveries that fit all that is given, newest first."""
+        """Return deliveries that fit all that is given, newest first: by id, which is by time."""
         wanted = {"customer = ?": customer, "state = ?": state, "name = ?": name}
         given = {sql: value for sql, value in wanted.items() if value is not None}
         if since is not None:
             given["began_at >= ?"] = instant_text(since)
         condition = " AND ".join(given) or "1"
-        order = " ORDER BY began_at DESC, id DESC LIMIT ?"
-        return self._deliveries(condition + order, (*given.values(), limit))
+        found = self._deliveries(f"{condition} ORDER BY id DESC LIMIT ?", (*given.values(), limit))
+        return sorted(found, key=lambda one: (one.began_at, one.id), reverse=True)
+
+    def is_empty(self) -> bool:
+        """Tell whether no delivery was ever begun."""
+        return not self.rows("SELECT 1 FROM deliveries LIMIT 1")
 
     def in_state(self, state: State) -> list[Delivery]:
         """Return all deliveries in one state, in order of arrival, then of beginning."""
@@ -285,12 +290,11 @@ class LedgerReader:
 
     def with_receipt(self, customer: str, limit: int) -> list[Delivery]:
         """Return the last deliveries about which there is something to tell, newest first."""
-        condition = (
-            "customer = ? AND (state NOT IN"
-            " ('receiving', 'waiting', 'broken', 'arrived', 'importing')"
-            " OR reason = 'never-renamed') ORDER BY changed_at DESC LIMIT ?"
-        )
-        return self._deliveries(condition, (customer, limit))
+        last = " ORDER BY changed_at DESC LIMIT ?"
+        told = self._deliveries(f"customer = ? AND {TOLD}{last}", (customer, limit))
+        never_renamed = "state = 'broken' AND reason = 'never-renamed' AND customer = ?"
+        told += self._deliveries(never_renamed + last, (customer, limit))
+        return sorted(told, key=lambda one: one.changed_at, reverse=True)[:limit]
 
     def latest_import(self, customer: str, feed: str) -> Delivery | None:
         """Return the delivery with the highest arrival_seq imported in that feed."""

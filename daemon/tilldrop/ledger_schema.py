@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tilldrop.sqlite import sqlite3
 
 STEPS = Migrations("ledger")
-KNOWN = frozenset({"001", "002", "003"})
+KNOWN = frozenset({"001", "002", "003", "004"})
 
 
 @STEPS(name="001")
@@ -37,6 +37,12 @@ def origin(db: Database) -> None:
 def accepted_replay(db: Database) -> None:
     """Remember what an operator let in, and which deliveries are replayed together."""
     _run(db, "ledger-003.sql")
+
+
+@STEPS(name="004")
+def told(db: Database) -> None:
+    """Find receipts, and bytes that are old, by index."""
+    _run(db, "ledger-004.sql")
 
 
 def _run(db: Database, file: str) -> None:

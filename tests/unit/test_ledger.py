@@ -3,7 +3,7 @@ from __future__ import annotations
 import threading
 from contextlib import closing, suppress
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -24,7 +24,7 @@ from tilldrop.rows import Counts, Report
 from tilldrop.sqlite import sqlite3
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 
@@ -214,6 +214,37 @@ def test_a_damaged_ledger_is_said_and_not_made_anew(tmp_path: Path) -> None:
     with pytest.raises(DatabaseDamaged, match="restore it from a backup"):
         Ledger(path)
     assert path.read_bytes().startswith(b"this is no database")
+
+
+def test_what_is_asked_often_is_searched_by_index(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(50):
+        arrive(ledger, f"customer{number % 5}")
+    plans: list[str] = []
+    rows = ledger.rows
+
+    def explained(sql: str, parameters: Iterable[object] = ()) -> list[tuple[Any, ...]]:
+        plan = rows(f"EXPLAIN QUERY PLAN {sql}", parameters)
+        plans.append(" ".join(step for *_, step in plan))
+        return rows(sql, parameters)
+
+    monkeypatch.setattr(ledger, "rows", explained)
+    [delivery, *_] = ledger.find(limit=1)
+    ledger.with_receipt("customer1", 10)
+    for state in (State.BROKEN, State.IMPORTED):
+        ledger.bytes_older_than(state, delivery.changed_at, delivery, 10)
+    ledger.is_empty()
+    ledger.in_state(State.WAITING)
+    ledger.unfinished("customer1", "a.csv")
+    ledger.latest_accepted("customer1", "a.csv")
+    assert len(plans) == 9
+    wanted = ("deliveries_told", "deliveries_never_renamed", "deliveries_kept", "deliveries_kept")
+    for plan, index in zip(plans[1:], wanted, strict=False):
+        assert index in plan
+    sorted_anew = [plan for plan in plans if "TEMP B-TREE FOR ORDER BY" in plan]
+    assert len(sorted_anew) == 1
+    assert "deliveries_unfinished" in sorted_anew[0]  # few
 
 
 def test_the_queue_is_searched_by_index(ledger: Ledger) -> None:
