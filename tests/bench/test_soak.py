@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.bench.soak import MOST_GROWTH, SOAK_TOML, STEPS, Outcome, Sample, growth, soak
+from tests.bench.soak import (
+    LEFT_BY_IMPORT,
+    MOST_GROWTH,
+    SOAK_TOML,
+    STEPS,
+    Outcome,
+    Sample,
+    growth,
+    soak,
+)
 from tests.daemon import Daemon, make_home
 
 if TYPE_CHECKING:
@@ -60,3 +69,18 @@ def test_deliveries_that_take_ever_more_of_the_ledger_are_told() -> None:
         replace(one, ledger_mb=one.ledger_mb + place**2 / 10) for place, one in enumerate(samples())
     ]
     assert Outcome(grown, 0, 0, 0, 0, growth(grown)).grown() == ["ledger_bytes_each"]
+
+
+def test_imports_that_lag_for_a_while_are_no_growth() -> None:
+    backlog = (0, 0, 0, 500, 900, 1500, 1500, 900, 400, 0, 0, 0)
+    lagging = [
+        replace(
+            one,
+            waiting=waiting,
+            ledger_mb=(one.done - LEFT_BY_IMPORT["ledger"] * waiting) / 1000,
+            audit_mb=(one.done - LEFT_BY_IMPORT["audit"] * waiting) / 1000,
+            data_mb=(one.done - LEFT_BY_IMPORT["data"] * waiting) / 1000,
+        )
+        for one, waiting in zip(samples(), backlog, strict=True)
+    ]
+    assert Outcome(lagging, 0, 0, 0, 0, growth(lagging)).grown() == []
