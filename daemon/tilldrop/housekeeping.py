@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 NEVER_RENAMED = "never-renamed"
 WATCH_CHECK_S = 5.0  # how long a dead watch may go unseen
 SWEEP_INTERVAL_S = 3600.0  # retention is counted in hours and days
+CLOCK_LEEWAY = timedelta(days=1)  # a clock may be set back
 SWEEP_PAUSE_S = 0.05  # between two steps: uploads want commits, too
 TROUBLE_S = 5.0  # after a pass that failed
 
@@ -212,6 +213,7 @@ class Housekeeping:
         self._woken = threading.Event()
         self._stopping = threading.Event()
         self._done_at: dict[str, float] = {}
+        self._swept_until: datetime | None = None
         self._sweeping = self._sweep_steps()
 
     def wake(self) -> None:
@@ -266,15 +268,16 @@ class Housekeeping:
         self._sweeping = self._sweep_steps()
 
     def _sweep_steps(self) -> Generator[int, None, None]:
-        config, dropped = self._config_of(), 0
-        kept = (self._ledger, self._spool, config.limits, self._now(), config.own_keep_days())
+        config, now, dropped = self._config_of(), self._now(), 0
+        kept = (self._ledger, self._spool, config.limits, now, config.own_keep_days())
         try:
-            for count in sweep(*kept):
+            for count in sweep(*kept, since=self._swept_until):
                 dropped += count
                 yield count
         finally:
             if dropped:
                 journal.bytes_swept(dropped)
+        self._swept_until = now - CLOCK_LEEWAY
 
     def _every(self, what: str, interval_s: float, work: Callable[[], None]) -> float:
         """Do work unless it was done less than interval_s ago; return what is left of that."""

@@ -350,6 +350,20 @@ class LedgerReader:
         )
         return self._deliveries(condition, (instant_text(before), *seen, state, most))
 
+    def gone_since(
+        self, since: datetime | None, after: Delivery | None, most: int
+    ) -> list[Delivery]:
+        """Return deliveries whose bytes are gone, since that instant; the first gone first.
+
+        after: the last one that was seen.
+        """
+        at, last = (after.bytes_gone_at, after.id) if after else (since, "")
+        condition = (
+            "bytes_gone_at IS NOT NULL AND (bytes_gone_at, id) > (?, ?)"
+            " ORDER BY bytes_gone_at, id LIMIT ?"
+        )
+        return self._deliveries(condition, (instant_text(at) if at else "", last, most))
+
     def report(self, delivery_id: str, run: int | None = None) -> Report | None:
         """Return the report of one run, or of the latest that ended."""
         sql = "SELECT report FROM runs WHERE delivery = ?"

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from tilldrop.delivery import FINISHED, Delivery, State
 from tilldrop.errors import MoveRefused, NoSuchDelivery
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from tilldrop.config import Limits
@@ -32,18 +33,21 @@ def sweep(
     limits: Limits,
     now: datetime,
     own_keep_days: Mapping[str, int] | None = None,
+    since: datetime | None = None,
 ) -> Iterator[int]:
     """Drop the bytes of broken uploads and of finished deliveries that are old enough.
 
     own_keep_days: customer -> for how many days its files are kept, where that is its own.
+    since: from when on bytes that went may have been left behind; None: at any time.
     The ledger's rows stay. Yields after each step how many were dropped in it.
     """
     own = own_keep_days or {}
-    for found in _pages(ledger, State.BROKEN, now - timedelta(hours=limits.broken_keep_hours)):
+    broken_before = now - timedelta(hours=limits.broken_keep_hours)
+    for found in _pages(partial(ledger.bytes_older_than, State.BROKEN, broken_before)):
         yield _drop(ledger, spool, found, now)
-    shortest = min((limits.keep_days, *own.values()))
+    before = now - timedelta(days=min((limits.keep_days, *own.values())))
     for state in sorted(FINISHED):
-        for found in _pages(ledger, state, now - timedelta(days=shortest)):
+        for found in _pages(partial(ledger.bytes_older_than, state, before)):
             old = [
                 one
                 for one in found
@@ -51,12 +55,15 @@ def sweep(
             ]
             yield _drop(ledger, spool, old, now)
     _drop_unrecorded(ledger, spool, now - UNRECORDED_FOR)
-    yield _drop_orphans(ledger, spool, now - timedelta(days=shortest))
+    for found in _pages(partial(ledger.gone_since, since)):
+        yield _drop_left(spool, found)
 
 
-def _pages(ledger: Ledger, state: State, before: datetime) -> Iterator[Sequence[Delivery]]:
+def _pages(
+    read: Callable[[Delivery | None, int], Sequence[Delivery]],
+) -> Iterator[Sequence[Delivery]]:
     last: Delivery | None = None
-    while found := ledger.bytes_older_than(state, before, last, AT_ONCE):
+    while found := read(last, AT_ONCE):
         yield found
         last = found[-1]
 
@@ -73,25 +80,12 @@ def _drop(ledger: Ledger, spool: Spool, old: Sequence[Delivery], now: datetime) 
     return dropped
 
 
-def _drop_orphans(ledger: Ledger, spool: Spool, before: datetime) -> int:
-    """Drop kept bytes that the ledger says are gone: the daemon ended between the two.
-
-    Cost: the names of all that is kept; of what is older than `before`, a look into the ledger.
-    """
-    dropped = 0
-    last = f"{before:%y%m%d-%H%M%S}"  # as ids begin
-    for name in spool.names(spool.kept):
-        if name < last and _says_gone(ledger, name):
-            spool.drop(name)
-            dropped += 1
-    return dropped
-
-
-def _says_gone(ledger: Ledger, delivery_id: str) -> bool:
-    try:
-        return ledger.one(delivery_id).bytes_gone_at is not None
-    except NoSuchDelivery:
-        return False
+def _drop_left(spool: Spool, gone: Sequence[Delivery]) -> int:
+    """Drop bytes that the ledger says are gone: the daemon ended between the two."""
+    left = [one.id for one in gone if spool.path_of(one.id) is not None]
+    for delivery_id in left:
+        spool.drop(delivery_id)
+    return len(left)
 
 
 def _drop_unrecorded(ledger: Ledger, spool: Spool, before: datetime) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Self
 
 import pytest
 import structlog
 
 from tests.unit.spine import Spine, begin, claim_next, finish, folder_of, move, one, spine
-from tilldrop import sweeping
+from tilldrop import housekeeping, sweeping
 from tilldrop.config import Limits
 from tilldrop.delivery import Cause, Delivery, State
 from tilldrop.errors import DatabaseDamaged
@@ -293,3 +293,21 @@ def test_a_sweep_goes_on_step_after_step(base: Spine, monkeypatch: pytest.Monkey
         until(lambda: not any(folder_of(base, each) for each in deliveries))
         until(lambda: any(one["event"] == "bytes.swept" for one in events))
     assert [one["deliveries"] for one in events if one["event"] == "bytes.swept"] == [4]
+
+
+def test_bytes_that_the_last_daemon_left_are_looked_for_once(
+    base: Spine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[datetime | None] = []
+    gone_since = base.ledger.gone_since
+
+    def noted(since: datetime | None, after: Delivery | None, most: int) -> list[Delivery]:
+        looked.append(since)
+        return gone_since(since, after, most)
+
+    monkeypatch.setattr(base.ledger, "gone_since", noted)
+    monkeypatch.setattr(housekeeping, "SWEEP_INTERVAL_S", 0.1)
+    with Kept(base, scan_interval_s=0):
+        until(lambda: len(looked) > 1)
+    assert looked[0] is None
+    assert looked[1] is not None

@@ -234,14 +234,15 @@ def test_what_is_asked_often_is_searched_by_index(
     ledger.with_receipt("customer1", 10)
     for state in (State.BROKEN, State.IMPORTED):
         ledger.bytes_older_than(state, delivery.changed_at, delivery, 10)
+    ledger.gone_since(None, None, 10)
     ledger.is_empty()
     ledger.in_state(State.WAITING)
     ledger.unfinished("customer1", "a.csv")
     ledger.latest_accepted("customer1", "a.csv")
-    assert len(plans) == 9
-    wanted = ("deliveries_told", "deliveries_never_renamed", "deliveries_kept", "deliveries_kept")
+    assert len(plans) == 10
+    wanted = ("told", "never_renamed", "kept", "kept", "gone")
     for plan, index in zip(plans[1:], wanted, strict=False):
-        assert index in plan
+        assert f"deliveries_{index}" in plan
     sorted_anew = [plan for plan in plans if "TEMP B-TREE FOR ORDER BY" in plan]
     assert len(sorted_anew) == 1
     assert "deliveries_unfinished" in sorted_anew[0]  # few

@@ -10,3 +10,5 @@ CREATE INDEX deliveries_unfinished ON deliveries (customer, name)
 -- Retention goes by state: among a million kept files a few broken uploads are found at once.
 DROP INDEX deliveries_kept;
 CREATE INDEX deliveries_kept ON deliveries (state, changed_at) WHERE bytes_gone_at IS NULL;
+-- Of what the bytes are gone, the file may still be there: the daemon ended in between.
+CREATE INDEX deliveries_gone ON deliveries (bytes_gone_at) WHERE bytes_gone_at IS NOT NULL;
