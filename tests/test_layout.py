@@ -63,6 +63,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "receipts",
         "corrections",
         "ledger_forgetting",
+        "ledger_keeping",
     ),
     (
         "certificates",

@@ -336,34 +336,6 @@ class LedgerReader:
         sql = f"SELECT min(not_before) FROM ({HEADS}) WHERE state = 'arrived'"  # noqa: S608
         return _instant(self.rows(sql)[0][0])
 
-    def bytes_older_than(
-        self, state: State, before: datetime, after: Delivery | None, most: int
-    ) -> list[Delivery]:
-        """Return deliveries in a state since before that instant whose bytes are still there.
-
-        The oldest first; after: the last one that was seen.
-        """
-        seen = (instant_text(after.changed_at), after.id) if after else ("", "")
-        condition = (
-            "bytes_gone_at IS NULL AND changed_at < ? AND (changed_at, id) > (?, ?) AND state = ?"
-            " ORDER BY changed_at, id LIMIT ?"
-        )
-        return self._deliveries(condition, (instant_text(before), *seen, state, most))
-
-    def gone_since(
-        self, since: datetime | None, after: Delivery | None, most: int
-    ) -> list[Delivery]:
-        """Return deliveries whose bytes are gone, since that instant; the first gone first.
-
-        after: the last one that was seen.
-        """
-        at, last = (after.bytes_gone_at, after.id) if after else (since, "")
-        condition = (
-            "bytes_gone_at IS NOT NULL AND (bytes_gone_at, id) > (?, ?)"
-            " ORDER BY bytes_gone_at, id LIMIT ?"
-        )
-        return self._deliveries(condition, (instant_text(at) if at else "", last, most))
-
     def report(self, delivery_id: str, run: int | None = None) -> Report | None:
         """Return the report of one run, or of the latest that ended."""
         sql = "SELECT report FROM runs WHERE delivery = ?"

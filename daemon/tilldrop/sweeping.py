@@ -12,6 +12,7 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
+from tilldrop import ledger_keeping
 from tilldrop.delivery import FINISHED, Delivery, State
 from tilldrop.errors import MoveRefused, NoSuchDelivery
 
@@ -42,12 +43,13 @@ def sweep(
     The ledger's rows stay. Yields after each step how many were dropped in it.
     """
     own = own_keep_days or {}
+    older = partial(ledger_keeping.bytes_older_than, ledger)
     broken_before = now - timedelta(hours=limits.broken_keep_hours)
-    for found in _pages(partial(ledger.bytes_older_than, State.BROKEN, broken_before)):
+    for found in _pages(partial(older, State.BROKEN, broken_before)):
         yield _drop(ledger, spool, found, now)
     before = now - timedelta(days=min((limits.keep_days, *own.values())))
     for state in sorted(FINISHED):
-        for found in _pages(partial(ledger.bytes_older_than, state, before)):
+        for found in _pages(partial(older, state, before)):
             old = [
                 one
                 for one in found
@@ -55,7 +57,7 @@ def sweep(
             ]
             yield _drop(ledger, spool, old, now)
     _drop_unrecorded(ledger, spool, now - UNRECORDED_FOR)
-    for found in _pages(partial(ledger.gone_since, since)):
+    for found in _pages(partial(ledger_keeping.gone_since, ledger, since)):
         yield _drop_left(spool, found)
 
 

@@ -6,13 +6,13 @@ import threading
 import time
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 import structlog
 
 from tests.unit.spine import Spine, begin, claim_next, finish, folder_of, move, one, spine
-from tilldrop import housekeeping, sweeping
+from tilldrop import housekeeping, ledger_keeping, sweeping
 from tilldrop.config import Limits
 from tilldrop.delivery import Cause, Delivery, State
 from tilldrop.errors import DatabaseDamaged
@@ -24,6 +24,8 @@ from tilldrop.watch import Watch
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from tilldrop.ledger import Ledger
 
 DEADLINE_S = 20
 LIMITS = Limits(reserve_bytes=0, empty_grace_s=10, temporary_name_wait_s=100)
@@ -299,13 +301,13 @@ def test_bytes_that_the_last_daemon_left_are_looked_for_once(
     base: Spine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looked: list[datetime | None] = []
-    gone_since = base.ledger.gone_since
+    gone_since = ledger_keeping.gone_since
 
-    def noted(since: datetime | None, after: Delivery | None, most: int) -> list[Delivery]:
+    def noted(ledger: Ledger, since: datetime | None, *page: Any) -> list[Delivery]:
         looked.append(since)
-        return gone_since(since, after, most)
+        return gone_since(ledger, since, *page)
 
-    monkeypatch.setattr(base.ledger, "gone_since", noted)
+    monkeypatch.setattr(ledger_keeping, "gone_since", noted)
     monkeypatch.setattr(housekeeping, "SWEEP_INTERVAL_S", 0.1)
     with Kept(base, scan_interval_s=0):
         until(lambda: len(looked) > 1)

@@ -18,6 +18,7 @@ from tilldrop.errors import (
     SchemaTooNew,
 )
 from tilldrop.ledger import Ledger
+from tilldrop.ledger_keeping import bytes_older_than, gone_since
 from tilldrop.ledger_reading import LedgerReader
 from tilldrop.ledger_writing import WAL_KEPT_BYTES, _check_writable
 from tilldrop.rows import Counts, Report
@@ -233,8 +234,8 @@ def test_what_is_asked_often_is_searched_by_index(
     [delivery, *_] = ledger.find(limit=1)
     ledger.with_receipt("customer1", 10)
     for state in (State.BROKEN, State.IMPORTED):
-        ledger.bytes_older_than(state, delivery.changed_at, delivery, 10)
-    ledger.gone_since(None, None, 10)
+        bytes_older_than(ledger, state, delivery.changed_at, delivery, 10)
+    gone_since(ledger, None, None, 10)
     ledger.is_empty()
     ledger.in_state(State.WAITING)
     ledger.unfinished("customer1", "a.csv")
