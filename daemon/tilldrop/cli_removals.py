@@ -19,7 +19,6 @@ from tilldrop.cli_context import as_json, plural
 from tilldrop.cli_output import visible, write_json
 from tilldrop.config import CUSTOMER_NAME
 from tilldrop.errors import CustomerBusy, HomeUnusable, NoSuchCustomer, NotRunning, UsageWrong
-from tilldrop.ledger_forgetting import FIND_MOST
 from tilldrop.mentions import NotLookedIntoError, is_mentioned_in, mentions
 from tilldrop.spool import Spool
 from tilldrop.sqlite import sqlite3
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
 KEY_KINDS = ("password", "pub", "crt")
 SESSIONS_END_WITHIN_S = 30.0  # after the reload that shuts the customer out
 LOOK_EVERY_S = 0.2
+FIND_MOST = 10_000_000
 REMAINS = (
     "what remains: backups made before (delete or re-make them), the audit log and the journal,"
     " which name the customer until they are rotated out"

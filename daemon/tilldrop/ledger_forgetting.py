@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from tilldrop.sqlite import sqlite3
 
 CUSTOMER_REMOVED = "customer-removed"
-FIND_MOST = 10_000_000
 _BUSY = "state IN ('receiving', 'waiting', 'arrived', 'importing')"
 REPORTS_AT_ONCE = 500
 # The order of the join is fixed: along the runs, each once in all steps together.
@@ -44,17 +43,17 @@ def put_aside(ledger: Ledger, customer: str) -> list[str]:
     Raises CustomerBusy if something is being received or imported.
     """
     after = {State.ARRIVED: State.HELD, State.WAITING: State.BROKEN}
-    for state in (State.RECEIVING, State.IMPORTING, *after):
-        for delivery in ledger.in_state(state):
-            if delivery.customer != customer:
-                continue
-            if (then := after.get(state)) is None:
-                raise CustomerBusy(f"{delivery.id} of {customer} is {state}")
-            aside = ledger.move(delivery.id, state, then, Cause.OPERATOR, reason=CUSTOMER_REMOVED)
-            try:
-                aside.result()
-            except MoveRefused as moved:
-                raise CustomerBusy(f"{delivery.id} of {customer} has moved on") from moved
+    # All states at one moment: what is claimed later is refused its move, and so is met here.
+    busy = f"SELECT id, state FROM deliveries WHERE customer = ? AND {_BUSY}"  # noqa: S608
+    for delivery, state in ledger.rows(busy, (customer,)):
+        there = State(state)
+        if there not in after:
+            raise CustomerBusy(f"{delivery} of {customer} is {there}")
+        moved = ledger.move(delivery, there, after[there], Cause.OPERATOR, reason=CUSTOMER_REMOVED)
+        try:
+            moved.result()
+        except MoveRefused as refused:
+            raise CustomerBusy(f"{delivery} of {customer} has moved on") from refused
     return ledger.ids_of(customer)
 
 

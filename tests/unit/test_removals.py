@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
-from itertools import pairwise
+from itertools import count, pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,7 +20,7 @@ from tilldrop.rows import Fault, Report
 from tilldrop.sqlite import sqlite3
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from tilldrop.visit import Visit
@@ -99,6 +99,27 @@ def test_customer_with_work_in_hand_is_not_removed(built: Spine, state: State) -
     with pytest.raises(CustomerBusy):
         remove(built, Worker())
     assert files(built) == before
+
+
+@pytest.mark.parametrize("looks", [1, 2, 3])
+def test_what_is_claimed_while_the_customer_is_put_aside_keeps_its_bytes(
+    built: Spine, monkeypatch: pytest.MonkeyPatch, looks: int
+) -> None:
+    rows, look = built.ledger.rows, count(1)
+    claimed: list[str] = []
+
+    def look_and_claim(sql: str, parameters: Iterable[object] = ()) -> list[tuple[Any, ...]]:
+        found = rows(sql, parameters)
+        if next(look) == looks:
+            one = claim_next(built.ledger, Cause.SCAN, lambda _: True)
+            claimed.extend([one.id] if one and one.customer == "acme" else [])
+        return found
+
+    monkeypatch.setattr(built.ledger, "rows", look_and_claim)
+    with suppress(CustomerBusy):
+        remove(built, Worker())
+        assert not claimed
+    assert all(built.spool.is_arrived(each) for each in claimed)
 
 
 def erase(built: Spine, *drop: str) -> dict[str, Any]:
