@@ -207,11 +207,6 @@ class Config:
         own = customer.limits.said
         return replace(self.limits, **own) if own else self.limits
 
-    def own_keep_days(self) -> dict[str, int]:
-        """Return for how many days files are kept, of each customer that says so itself."""
-        own = {name: customer.limits.keep_days for name, customer in self.customers.items()}
-        return {name: days for name, days in own.items() if days is not None}
-
 
 _Section = TypeVar(
     "_Section", SftpDoor, SftpLegacyDoor, FtpDoor, Limits, ImporterSettings, LogSettings

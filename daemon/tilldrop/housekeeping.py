@@ -269,9 +269,8 @@ class Housekeeping:
 
     def _sweep_steps(self) -> Generator[int, None, None]:
         config, now, dropped = self._config_of(), self._now(), 0
-        kept = (self._ledger, self._spool, config.limits, now, config.own_keep_days())
         try:
-            for count in sweep(*kept, since=self._swept_until):
+            for count in sweep(self._ledger, self._spool, config, now, self._swept_until):
                 dropped += count
                 yield count
         finally:

@@ -69,9 +69,10 @@ class Term:
             for name, at in found.items()
         }
 
-    def since(self, customer: str, now: datetime) -> datetime | None:
-        """Return from when on a customer's are kept; None: all are."""
-        return _since(self.own.get(customer, self.days), now)
+    def is_past(self, delivery: Delivery, now: datetime) -> bool:
+        """Tell whether a delivery has stood as it does for longer than that."""
+        since = _since(self.own.get(delivery.customer, self.days), now)
+        return since is not None and delivery.changed_at < since
 
     def latest(self, now: datetime) -> datetime | None:
         """Return from when on everybody's are kept; None: nobody's ever go."""
@@ -149,7 +150,7 @@ class Retention:
         after, last = "", f"{latest:%y%m%d-%H%M%S}"  # as ids begin
         while found := ledger_forgetting.with_moves(self._ledger, after, last, DELIVERIES_AT_ONCE):
             after = found[-1].id
-            old = [one for one in found if _is_over(one, term.since(one.customer, now))]
+            old = [one for one in found if _is_over(one) and term.is_past(one, now)]
             yield from self._shorten_some(config, old)
 
     def _shorten_some(self, config: Config, old: Sequence[Delivery]) -> Iterator[float]:
@@ -167,8 +168,8 @@ class Retention:
         return done
 
 
-def _is_over(delivery: Delivery, since: datetime | None) -> bool:
-    """Tell whether nothing more becomes of a delivery, and that for long enough."""
-    if delivery.state is State.BROKEN and delivery.bytes_gone_at is None:
-        return False
-    return delivery.state in _OVER and since is not None and delivery.changed_at < since
+def _is_over(delivery: Delivery) -> bool:
+    """Tell whether nothing more becomes of a delivery."""
+    return delivery.state in _OVER and not (
+        delivery.state is State.BROKEN and delivery.bytes_gone_at is None
+    )

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING
 from tilldrop import ledger_keeping
 from tilldrop.delivery import FINISHED, Delivery, State
 from tilldrop.errors import MoveRefused, NoSuchDelivery
+from tilldrop.retention import Term
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
 
-    from tilldrop.config import Limits
+    from tilldrop.config import Config
     from tilldrop.ledger import Ledger
     from tilldrop.spool import Spool
 
@@ -31,31 +32,24 @@ UNRECORDED_FOR = timedelta(hours=1)  # the row of an upload is there within mill
 def sweep(
     ledger: Ledger,
     spool: Spool,
-    limits: Limits,
+    config: Config,
     now: datetime,
-    own_keep_days: Mapping[str, int] | None = None,
     since: datetime | None = None,
 ) -> Iterator[int]:
     """Drop the bytes of broken uploads and of finished deliveries that are old enough.
 
-    own_keep_days: customer -> for how many days its files are kept, where that is its own.
     since: from when on bytes that went may have been left behind; None: at any time.
     The ledger's rows stay. Yields after each step how many were dropped in it.
     """
-    own = own_keep_days or {}
     older = partial(ledger_keeping.bytes_older_than, ledger)
-    broken_before = now - timedelta(hours=limits.broken_keep_hours)
+    broken_before = now - timedelta(hours=config.limits.broken_keep_hours)
     for found in _pages(partial(older, State.BROKEN, broken_before)):
         yield _drop(ledger, spool, found, now)
-    before = now - timedelta(days=min((limits.keep_days, *own.values())))
-    for state in sorted(FINISHED):
+    term = Term.of(config, "keep_days")
+    before = term.latest(now)
+    for state in sorted(FINISHED) if before else ():
         for found in _pages(partial(older, state, before)):
-            old = [
-                one
-                for one in found
-                if one.changed_at < now - timedelta(days=own.get(one.customer, limits.keep_days))
-            ]
-            yield _drop(ledger, spool, old, now)
+            yield _drop(ledger, spool, [one for one in found if term.is_past(one, now)], now)
     _drop_unrecorded(ledger, spool, now - UNRECORDED_FOR)
     for found in _pages(partial(ledger_keeping.gone_since, ledger, since)):
         yield _drop_left(spool, found)

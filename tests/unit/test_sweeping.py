@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.unit.spine import Spine, begin, finish, folder_of, move, one, spine
+from tests.unit.spine import Spine, begin, customer, finish, folder_of, move, one, spine
 from tilldrop import sweeping
-from tilldrop.config import Limits
+from tilldrop.config import Config, Limits
+from tilldrop.config_limits import OwnLimits
 from tilldrop.delivery import Cause, State
 from tilldrop.errors import NoLongerKept
 from tilldrop.ledger_reading import utcnow
@@ -33,7 +34,15 @@ def swept(
     base: Spine, now: datetime, limits: Limits = LIMITS, own: Mapping[str, int] | None = None
 ) -> int:
     """Sweep to the end; return how many were dropped."""
-    return sum(sweeping.sweep(base.ledger, base.spool, limits, now, own))
+    return sum(sweeping.sweep(base.ledger, base.spool, configured(base, limits, own or {}), now))
+
+
+def configured(base: Spine, limits: Limits, own: Mapping[str, int]) -> Config:
+    customers = {
+        name: replace(customer(name), limits=OwnLimits(keep_days=days))
+        for name, days in own.items()
+    }
+    return replace(base.config, limits=limits, customers=customers)
 
 
 @pytest.mark.parametrize(("age", "gone"), [(timedelta(days=89), False), (timedelta(days=91), True)])
@@ -78,7 +87,9 @@ def test_bytes_that_should_be_gone_are_dropped_by_the_next_sweep(
     at = utcnow()
     for delivery in left:  # and then the daemon was killed
         base.ledger.amend(delivery, State.IMPORTED, bytes_gone_at=at).result()
-    steps = sweeping.sweep(base.ledger, base.spool, LIMITS, at, since=at + timedelta(seconds=1))
+    steps = sweeping.sweep(
+        base.ledger, base.spool, base.config, at, since=at + timedelta(seconds=1)
+    )
     assert sum(steps) == 0
     assert swept(base, at) == len(left)
     assert not any(folder_of(base, each) for each in left)
@@ -116,7 +127,7 @@ def test_many_go_in_steps_and_what_its_customer_keeps_longer_stays(
     deliveries = [finish(base) for _ in range(7)]
     now = one(base, deliveries[-1]).changed_at + timedelta(days=100)
     assert swept(base, now, own={"acme": 101}) == 0
-    steps = list(sweeping.sweep(base.ledger, base.spool, LIMITS, now))
+    steps = list(sweeping.sweep(base.ledger, base.spool, base.config, now))
     assert sum(steps) == len(deliveries)
     assert max(steps) == 2
     assert not any(folder_of(base, each) for each in deliveries)
