@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,6 +74,17 @@ def is_gone(pid: int) -> bool:
         return state == "Z" and len(list(Path(f"/proc/{pid}/task").iterdir())) == 1
     except FileNotFoundError:
         return True
+
+
+def is_worker(pid: int) -> bool:
+    """Tell whether a process has become a worker.
+
+    Before that it is a copy of this one which the thread that makes it waits for: who stops it
+    then stops both.
+    """
+    with suppress(FileNotFoundError):
+        return b"tilldrop.importer.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    return False
 
 
 def test_jobs_are_answered_by_one_warm_worker(place: Place) -> None:
@@ -264,8 +275,8 @@ def test_worker_that_hangs_while_it_starts_does_not_hold_up_the_stop(place: Plac
         os.kill(first, signal.SIGKILL)
         until(lambda: is_gone(first))
         job = threads.submit(supervisor.run, place.job(sales(5)))
-        until(lambda: [pid for pid in children(os.getpid()) if not is_gone(pid)])
-        (starting,) = (pid for pid in children(os.getpid()) if not is_gone(pid))
+        until(lambda: [pid for pid in children(os.getpid()) if is_worker(pid)])
+        (starting,) = (pid for pid in children(os.getpid()) if is_worker(pid))
         os.kill(starting, signal.SIGSTOP)
         threads.submit(supervisor.stop).result(PATIENCE_S)
         assert is_gone(starting)
