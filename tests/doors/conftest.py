@@ -70,12 +70,13 @@ transaction_id = "Id"
 sold_at = { date = "Date", time = "Time", format = "YYYY-MM-DD HH:mm" }
 total = "Total"
 """
-MAIN_TOML = """\
+MAX_CONNECTIONS = 8
+MAIN_TOML = f"""\
 [sftp]
 listen = "127.0.0.1"
 port = 0
 login_attempts = 2
-max_connections = 8
+max_connections = {MAX_CONNECTIONS}
 
 [limits]
 reserve_bytes = 0

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import ftplib
 import ipaddress
 import socket
 import struct
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import paramiko
 import pytest
 
-from tests.daemon import wait_for
-from tests.doors.conftest import HOST, Door
+from tests.daemon import PASSWORD, wait_for
+from tests.doors.conftest import HOST, MAX_CONNECTIONS, Door
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -94,8 +96,7 @@ def test_client_that_is_gone_before_it_hears_that_ftp_is_full_does_not_stop_the_
     open_ftp: Callable[..., FtpHere], said: Said
 ) -> None:
     ftp = open_ftp(max_connections=1)
-    with connected(ftp) as only:
-        assert only.recv(100)
+    with ftp.client():
         knock_and_be_gone(ftp, 3)
         assert greeted(ftp)  # the 421
     wait_for("nobody to wait", lambda: ftp.guard.waiting == 0)
@@ -118,16 +119,61 @@ def test_ftp_login_has_its_time_however_much_is_chattered(
 
 
 def test_who_is_turned_away_because_the_door_is_full_is_not_penalised(door: Door) -> None:
-    with not_allowed(door):
-        waiting = [connected(door) for _ in range(8)]  # max_connections
-        for sock in waiting:
-            assert sock.recv(100)
+    with not_allowed(door), ExitStack() as inside:
+        for _ in range(MAX_CONNECTIONS):
+            inside.enter_context(door.paramiko())
         for _ in range(3):
             assert not greeted(door)
         assert door.guard.penalties() == []
-        for sock in waiting:
-            sock.close()
-        wait_for("room again", lambda: door.guard.waiting == 0)
+
+
+def test_strangers_who_wait_do_not_fill_a_door(
+    door: Door, open_ftp: Callable[..., FtpHere]
+) -> None:
+    ftp = open_ftp(max_connections=1)
+    with ExitStack() as waiting:
+        for _ in range(MAX_CONNECTIONS):
+            assert waiting.enter_context(connected(door)).recv(100)
+            assert waiting.enter_context(connected(ftp)).recv(100)
+        with door.paramiko() as session:
+            session.listdir("/")
+        with ftp.client() as client:
+            assert client.pwd() == "/"
+
+
+def test_who_waits_while_the_last_place_is_taken_is_turned_away_at_its_login(
+    open_ftp: Callable[..., FtpHere], door: Door, said: Said
+) -> None:
+    ftp = open_ftp(max_connections=1)
+    late = ftp.connected()
+    with not_allowed(ftp), ftp.client():
+        with pytest.raises(ftplib.error_temp, match="421 Too many connections"):
+            late.login("acme", PASSWORD)
+        assert ftp.guard.penalties() == []
+    late.close()
+    door.sftp.settings = replace(door.sftp.settings, max_connections=1)
+    transport = paramiko.Transport((HOST, door.port))
+    transport.start_client(timeout=WITHIN_S)
+    with not_allowed(door), door.paramiko():
+        with suppress(paramiko.SSHException, EOFError):
+            transport.auth_password("acme", PASSWORD)
+        wait_for("its end", lambda: not transport.is_active())
+        assert [each["reason"] for each in said("connection.refused")] == ["too-many"] * 2
+        assert door.guard.penalties() == []
+    transport.close()
+
+
+def test_who_goes_while_its_password_is_checked_keeps_no_place(
+    open_ftp: Callable[..., FtpHere],
+) -> None:
+    ftp = open_ftp(max_connections=1)
+    for _ in range(3):
+        with connected(ftp, f"USER acme\r\nPASS {PASSWORD}\r\n".encode()) as sock:
+            assert sock.recv(100)
+            reset(sock)
+    wait_for("their ends", lambda: not ftp.ftp._connections and not ftp.ftp.sessions)
+    with ftp.client() as client:
+        assert client.pwd() == "/"
 
 
 @pytest.mark.parametrize(

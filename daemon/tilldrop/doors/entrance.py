@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     # Takes the socket, the client's address (not a proxy's), and its pass.
     Welcome: TypeAlias = Callable[[socket.socket, str, Pass], Coroutine[Any, Any, None]]
 
+TOO_MANY = "Too many connections, please come again later."  # are logged in
 ACCEPTED_AT_ONCE = 8  # each is some work; then the others get their turn
 ACCEPT_AGAIN_S = 1.0  # after the system had no descriptor left, say
 

@@ -22,7 +22,7 @@ from pyftpdlib import ioloop  # noqa: F401  before its servers: imports asyncore
 from pyftpdlib.servers import FTPServer
 
 from tilldrop import certificates, in_the_clear, journal, listening
-from tilldrop.doors.entrance import Entrance, plain
+from tilldrop.doors.entrance import TOO_MANY, Entrance, plain
 from tilldrop.doors.ftp_control import DOOR
 from tilldrop.doors.ftp_loop import SharedLoop
 from tilldrop.doors.ftp_session import Session
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 STOP_WITHIN_S = 5.0
 ACCEPT_AGAIN_S = 1.0  # after the system had no descriptor left, say
-FULL = b"421 Too many connections, please come again later.\r\n"
+FULL = f"421 {TOO_MANY}\r\n".encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +92,7 @@ class Ftp:
         self._loop: SharedLoop | None = None
         self.listeners: list[Listener] = []
         self._connections: set[Session] = set()
+        self._inside: set[Session] = set()  # of them, those that are logged in
         self._sources: Counter[str] = Counter()
         self._endings: set[asyncio.Task[None]] = set()
 
@@ -179,9 +180,8 @@ class Ftp:
         self, listener: Listener, sock: socket.socket, source: str, admitted: Pass
     ) -> None:
         """Begin FTP, unless there are too many connections."""
-        full = len(self._connections) >= self.settings.max_connections
-        if full or self._sources[source] >= self.settings.max_per_source:
-            why = "too-many" if full else "too-many-from-source"
+        if self.is_full or self._sources[source] >= self.settings.max_per_source:
+            why = "too-many" if self.is_full else "too-many-from-source"
             journal.connection_refused(DOOR, source, why)
             admitted.end()
             sock.settimeout(0)
@@ -202,12 +202,26 @@ class Ftp:
         else:
             admitted.end()
 
+    @property
+    def is_full(self) -> bool:
+        """Whether nobody else may log in. Those who wait for that are the guard's to count."""
+        return len(self._inside) >= self.settings.max_connections
+
+    def let_in(self, connection: Session) -> bool:
+        """Count a connection that has logged in, unless there are too many by now."""
+        if self.is_full:
+            return False
+        if connection in self._connections:  # else it went while its password was checked
+            self._inside.add(connection)
+        return True
+
     def forget(self, connection: Session, ending: asyncio.Task[None]) -> None:
         """Count a connection out; its session ends when its uploads are settled."""
         self._endings.add(ending)
         ending.add_done_callback(self._endings.discard)
         if connection in self._connections:
             self._connections.discard(connection)
+            self._inside.discard(connection)
             self._sources[connection.peer] -= 1
             if not self._sources[connection.peer]:
                 del self._sources[connection.peer]

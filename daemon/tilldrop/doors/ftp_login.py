@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tilldrop import journal
+from tilldrop.doors.entrance import TOO_MANY
 from tilldrop.doors.ftp_control import DOOR
 from tilldrop.doors.ftp_data import Data
 from tilldrop.errors import TooManySessions
@@ -65,16 +66,21 @@ class Login(Data):
             self.respond("530 Login incorrect.")
 
     def _has_room(self, customer: Customer) -> bool:
-        """Hang up, saying why, if the customer may have no other session."""
+        """Hang up, saying why, if neither the customer nor the door may have another session."""
+        why = TOO_MANY
         try:
             self.door.intake.check_session(customer)
         except TooManySessions as full:
             journal.request_refused(DOOR, customer.name, "session", full.code, str(full), self.peer)
-            self.end_waiting()
-            self._tries += 1  # it did try, so going away is no offence
-            self.hang_up(full.to_customer)
-            return False
-        return True
+            why = full.to_customer
+        else:
+            if self.door.let_in(self):
+                return True
+            journal.connection_refused(DOOR, self.peer, "too-many")
+        self.end_waiting()
+        self._tries += 1  # it did try, so going away is no offence
+        self.hang_up(why)
+        return False
 
     def begin_session(self, customer: Customer) -> None:
         """Begin what the login is for."""

@@ -92,6 +92,7 @@ class Sftp:
         )
         self._gate: Gate | None = None
         self._connections: set[Connection] = set()
+        self._inside: set[Connection] = set()  # of them, those that are logged in
 
     async def start(self) -> int:
         """Open the door; return its port.
@@ -212,11 +213,24 @@ class Sftp:
                 self._executor, self.customers.check_password, name, password, peer
             )
 
+    @property
+    def is_full(self) -> bool:
+        """Whether nobody else may log in. Those who wait for that are the guard's to count."""
+        return len(self._inside) >= self.settings.max_connections
+
     def admit(self, connection: Connection) -> bool:
-        """Count a new connection in, unless there are too many."""
-        if len(self._connections) >= self.settings.max_connections:
+        """Take a new connection, unless there are too many."""
+        if self.is_full:
             return False
         self._connections.add(connection)
+        return True
+
+    def let_in(self, connection: Connection) -> bool:
+        """Count a connection that has logged in, unless there are too many by now."""
+        if self.is_full:
+            return False
+        if connection in self._connections:  # else it went while its password was checked
+            self._inside.add(connection)
         return True
 
     def connections_of(self, customer: str) -> int:
@@ -227,6 +241,7 @@ class Sftp:
     def forget(self, connection: Connection) -> None:
         """Count a connection out."""
         self._connections.discard(connection)
+        self._inside.discard(connection)
 
     def count_session(self, change: int) -> None:
         """Count a session in (1) or out (-1)."""

@@ -15,6 +15,7 @@ import asyncssh
 from asyncssh.stream import SSHServerStreamSession
 
 from tilldrop import journal
+from tilldrop.doors.entrance import TOO_MANY
 from tilldrop.doors.sftp_session import DOOR, Answers
 from tilldrop.doors.sftp_transport import Writer
 from tilldrop.doors.sftp_wire import Wire
@@ -182,6 +183,10 @@ class Connection(asyncssh.SSHServer):
         self._pass.note_login()
         if self.customer is None:  # removed while it logged in
             self.hang_up("The account is closed.")
+            return
+        if not self._door.let_in(self):
+            journal.connection_refused(DOOR, self.peer, "too-many")
+            self.hang_up(TOO_MANY, asyncssh.DISC_TOO_MANY_CONNECTIONS)
             return
         self.check_customer()
         self._check_connections(self.customer)
