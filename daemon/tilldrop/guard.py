@@ -12,9 +12,10 @@ again within `penalty_max_s` is so for twice as long as the last time.
 Source: OpenSSH's PerSourcePenalties, sshd_config(5).
 
 A source from which a customer has logged in is known: where there is no room for it, it takes that
-of a stranger, and its password is checked before those of strangers. Where strangers fill the
-room, the one that has waited longest without a step forward makes room for the next, so that a
-flood of silent connections shuts nobody out.
+of a stranger. Where strangers fill the room, the one that has waited longest without a step forward
+makes room for the next, so that a flood of silent connections shuts nobody out. A stranger that has
+committed more than going away lately is a suspect: suspects make room first, and that counts as
+another failed login, since in a flood of guesses few are ever heard.
 """
 
 from __future__ import annotations
@@ -22,10 +23,8 @@ from __future__ import annotations
 import asyncio
 import heapq
 import ipaddress
-import os
 import time
-from collections import Counter, OrderedDict, deque
-from contextlib import asynccontextmanager
+from collections import Counter, OrderedDict
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -34,7 +33,7 @@ from tilldrop import journal
 from tilldrop.config_guard import is_within
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable
 
     from tilldrop.config_customers import Customer
     from tilldrop.config_guard import GuardSettings
@@ -43,9 +42,7 @@ IPV6_PREFIX = 64
 SOURCES_MOST = 65_536  # remembered at once, 200 bytes each; the soonest forgiven is forgotten
 KNOWN_MOST = 65_536
 CROWDED_AGAIN_S = 60.0  # until it is said again
-# Each takes 19 MiB and 21 ms of a core; one core is left to those who are in.
 REFUSED_STEP_S = 0.05  # more than twice what a password's check takes
-CHECKS_AT_ONCE = 2 if (os.cpu_count() or 1) > 2 else 1  # noqa: PLR2004
 
 
 class Offence(StrEnum):
@@ -83,6 +80,7 @@ class _Record:
 
     until: float
     last: Offence
+    is_suspect: bool = False
     is_refused: bool = False
     shut_out_s: float = 0.0
     forget_at: float = 0.0
@@ -91,9 +89,10 @@ class _Record:
 class Pass:
     """A connection that waits for its login. end() once it is in or gone; again is fine."""
 
-    def __init__(self, guard: Guard, source: str) -> None:
+    def __init__(self, guard: Guard, address: str) -> None:
         self._guard = guard
-        self.source = source
+        self.address = address
+        self.source = source_of(address)
         self._is_waiting = True
         self._leave: Callable[[], None] | None = None
 
@@ -138,10 +137,10 @@ class Guard:
         self._forgiven_next: list[tuple[float, str]] = []  # a heap; some of it is out of date
         self._waiting: Counter[str] = Counter()
         self._waiting_count = 0
-        self._strangers: OrderedDict[Pass, None] = OrderedDict()  # the longest without a step first
+        # Of each, the longest without a step first.
+        self._strangers: OrderedDict[Pass, None] = OrderedDict()
+        self._suspects: OrderedDict[Pass, None] = OrderedDict()
         self._known: OrderedDict[str, None] = OrderedDict()
-        self._checks = 0
-        self._turns: tuple[deque[asyncio.Future[None]], ...] = (deque(), deque())
         self._crowded_at = float("-inf")
 
     def admit(self, address: str) -> Pass | Refusal:
@@ -158,7 +157,7 @@ class Guard:
             return Refusal.TOO_MANY_WAITING
         self._waiting[source] += 1
         self._waiting_count += 1
-        return Pass(self, source)
+        return Pass(self, address)
 
     def penalise(self, address: str, offence: Offence) -> None:
         """Note an offence; tell the operator when it is the one that shuts the source out."""
@@ -175,6 +174,7 @@ class Guard:
             record = self._records[source] = _Record(now, offence)
         record.until = min(max(record.until, now) + seconds, now + settings.penalty_max_s)
         record.last = offence
+        record.is_suspect = record.is_suspect or offence is not Offence.NO_LOGIN
         left_s = record.until - now
         if not record.is_refused and left_s >= settings.penalty_min_s:
             left_s = min(max(left_s, 2 * record.shut_out_s), settings.penalty_max_s)
@@ -205,6 +205,7 @@ class Guard:
     def forget_waiting(self, one: Pass) -> None:
         """Count one waiting connection out."""
         self._strangers.pop(one, None)
+        self._suspects.pop(one, None)
         self._waiting_count -= 1
         self._waiting[one.source] -= 1
         if not self._waiting[one.source]:
@@ -212,9 +213,12 @@ class Guard:
 
     def note_step(self, one: Pass) -> None:
         """Note that a waiting connection is on its way in."""
-        if one.source not in self._known:
-            self._strangers[one] = None
-            self._strangers.move_to_end(one)
+        if self.knows(one.address):
+            return
+        self._strangers.pop(one, None)
+        self._suspects.pop(one, None)
+        waiting = self._suspects if self.is_suspect(one.address) else self._strangers
+        waiting[one] = None
 
     def note_login(self, source: str) -> None:
         """Note that a customer has logged in from there."""
@@ -223,43 +227,27 @@ class Guard:
         if len(self._known) > KNOWN_MOST:
             self._known.popitem(last=False)
 
-    @asynccontextmanager
-    async def turn(self, address: str) -> AsyncIterator[None]:
-        """Wait for the turn to have a password checked, known sources before strangers."""
-        if self._checks >= CHECKS_AT_ONCE:
-            waiting = self._turns[source_of(address) not in self._known]
-            mine: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            waiting.append(mine)
-            try:
-                await mine
-            except asyncio.CancelledError:
-                if mine.done() and not mine.cancelled():
-                    self._end_turn()
-                raise
-        else:
-            self._checks += 1
-        try:
-            yield
-        finally:
-            self._end_turn()
+    def knows(self, address: str) -> bool:
+        """Tell whether a customer has logged in from there."""
+        return source_of(address) in self._known
 
-    def _end_turn(self) -> None:
-        """Hand the turn to the next, if anybody waits."""
-        for waiting in self._turns:
-            while waiting:
-                if not (following := waiting.popleft()).done():
-                    following.set_result(None)
-                    return
-        self._checks -= 1
+    def is_suspect(self, address: str) -> bool:
+        """Tell whether what it has committed counts still, beyond having gone away."""
+        record = self._record(source_of(address))
+        return record is not None and record.is_suspect
 
     def _make_way(self) -> bool:
         """End the stranger's connection that got nowhere for longest; False if there is none."""
-        if not self._strangers:
+        waiting = self._suspects or self._strangers
+        if not waiting:
             return False
         if self._now() >= self._crowded_at + CROWDED_AGAIN_S:
             self._crowded_at = self._now()
             journal.guard_crowded(self._waiting_count)
-        next(iter(self._strangers)).leave()
+        longest = next(iter(waiting))
+        if waiting is self._suspects:
+            self.penalise(longest.address, Offence.FAILED_LOGIN)
+        longest.leave()
         return True
 
     def _record(self, source: str) -> _Record | None:

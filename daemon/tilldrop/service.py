@@ -47,6 +47,7 @@ from tilldrop.intake import Intake
 from tilldrop.journal_lines import configure
 from tilldrop.ledger import Ledger
 from tilldrop.listening import Sockets
+from tilldrop.password_checks import PasswordChecks
 from tilldrop.retention import Retention
 from tilldrop.sd_notify import notify, ping_interval_s
 from tilldrop.spool import Spool
@@ -63,7 +64,6 @@ PRIVATE_UMASK = 0o077
 WORKER_LOCK = "worker.lock"
 # What a reload leaves as it is until the next start: sockets are bound, the worker has its limits.
 FIXED_SECTIONS = ("paths", "sftp", "sftp_legacy", "ftp", "importer")
-PASSWORD_THREADS = 2
 SHARE_THREADS = 32  # made as needed: a share that hangs keeps one, and may not keep the others
 GIVE_BACK_WITHIN_S = 5.0  # one commit
 # While the loop is busy, a thread that comes back from the disk waits so long for the interpreter,
@@ -138,12 +138,12 @@ class Service:
         kept = (self._ledger, self._spool, self._intake, self._watch)
         self._keeper = Housekeeping(*kept, self.config, self._bell.ring, more=retention.work)
         self._intake.on_waiting = self._keeper.wake
-        self._passwords = ThreadPoolExecutor(PASSWORD_THREADS, "password")
         self._shares = ThreadPoolExecutor(SHARE_THREADS, "share")
         self._folders = Folders(self._intake, self.config, self._shares)
         self._audit = Audit(paths.audit, lambda: self._config.limits.audit_keep_days)
         configure(config.log.form, config.log.level, note=self._audit.note)
         self._guard = Guard(lambda: self._config.guard)
+        self._checks = PasswordChecks(self._customers, self._guard)
         self._doors = self._make_doors()
         self._control = control.Control(paths.run, self._verbs())
         self._importing = _thread("importer", self._importer.run)
@@ -159,7 +159,7 @@ class Service:
 
     def _make_doors(self) -> dict[str, Door]:
         config, listen = self._config, self._sockets.listen
-        shared = (self._intake, self._customers, self.config, self._passwords, self._guard)
+        shared = (self._intake, self._customers, self.config, self._checks, self._guard)
         return {
             "sftp": Sftp(config.sftp, *shared, listen=listen),
             "sftp_legacy": Sftp(config.legacy_door(), *shared, LEGACY, listen=listen),
@@ -214,7 +214,7 @@ class Service:
     async def _start(self, down: AsyncExitStack) -> None:
         """Start everything; what has to be ended is put on `down` before it begins."""
         await asyncio.to_thread(recover, self._ledger, self._spool)
-        down.callback(self._passwords.shutdown)
+        down.callback(self._checks.close)
         down.callback(lambda: self._shares.shutdown(wait=False, cancel_futures=True))
         down.callback(self._intake.close)
         down.push_async_callback(asyncio.to_thread, self._supervisor.stop)

@@ -9,7 +9,6 @@ import os
 import shutil
 import subprocess
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
 from ipaddress import ip_network
@@ -29,6 +28,7 @@ from tilldrop.guard import Guard
 from tilldrop.hostkeys import listing
 from tilldrop.intake import Intake
 from tilldrop.ledger import Ledger
+from tilldrop.password_checks import PasswordChecks
 from tilldrop.spool import Spool
 
 if TYPE_CHECKING:
@@ -109,12 +109,13 @@ class Door:
         self.loop = asyncio.get_running_loop()
         self._enough = asyncio.Event()
         self.intake = Intake(self.ledger, self.spool, lambda: self.config)
-        with ThreadPoolExecutor(2) as self._executor:
-            self.sftp = self.another(self.config)
-            self.port = await self.sftp.start()
-            self._opened.set()
-            await self._enough.wait()
-            await self.sftp.stop()
+        self._checks = PasswordChecks(self.customers, self.guard)
+        self.sftp = self.another(self.config)
+        self.port = await self.sftp.start()
+        self._opened.set()
+        await self._enough.wait()
+        await self.sftp.stop()
+        self._checks.close()
         self.intake.close()
 
     def do(self, work: Coroutine[Any, Any, Any]) -> Any:
@@ -123,7 +124,7 @@ class Door:
 
     def another(self, config: Config) -> Sftp:
         """Make a second door, not yet open."""
-        shared = (self.intake, self.customers, lambda: self.config, self._executor, self.guard)
+        shared = (self.intake, self.customers, lambda: self.config, self._checks, self.guard)
         return Sftp(config.sftp, *shared)
 
     def call(self, function: Callable[[], object]) -> None:

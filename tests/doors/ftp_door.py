@@ -6,7 +6,6 @@ import asyncio
 import ftplib
 import io
 import ssl
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -15,6 +14,7 @@ from tests.daemon import PASSWORD, wait_for
 from tests.doors.conftest import CLIENT_WITHIN_S, CONTENT, HOST, Door
 from tilldrop.doors.ftp import Ftp
 from tilldrop.intake import Intake
+from tilldrop.password_checks import PasswordChecks
 
 if TYPE_CHECKING:
     import socket
@@ -39,13 +39,14 @@ class FtpHere(Door):
         self._enough = asyncio.Event()
         self.config = replace(self.config, ftp=replace(self.config.ftp, **self._settings))
         self.intake = Intake(self.ledger, self.spool, lambda: self.config)
-        with ThreadPoolExecutor(2) as self._executor:
-            shared = (self.intake, self.customers, lambda: self.config, self._executor, self.guard)
-            self.ftp = Ftp(self.config.ftp, *shared)
-            self.port = await self.ftp.start()
-            self._opened.set()
-            await self._enough.wait()
-            await self.ftp.stop()
+        self._checks = PasswordChecks(self.customers, self.guard)
+        shared = (self.intake, self.customers, lambda: self.config, self._checks, self.guard)
+        self.ftp = Ftp(self.config.ftp, *shared)
+        self.port = await self.ftp.start()
+        self._opened.set()
+        await self._enough.wait()
+        await self.ftp.stop()
+        self._checks.close()
         self.intake.close()
 
     # -- clients

@@ -273,6 +273,7 @@ def test_connections_without_a_session_are_few(
     with logged_in(door.port), logged_in(door.port), closing(_third(door)) as third:
         wait_for("its end", lambda: not third.is_active())
     assert [event["code"] for event in said("request.refused")] == ["too-many-sessions"]
+    wait_for("the ends of all", lambda: not door.sftp._connections)
     with door.paramiko() as session:
         assert session.listdir("receipts") == []
 

@@ -18,6 +18,7 @@ from tilldrop.delivery import State
 from tilldrop.doors.ftp import Ftp
 from tilldrop.errors import PortTaken
 from tilldrop.intake import POOL_THREADS
+from tilldrop.password_checks import CHECKS_AT_ONCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,6 +85,31 @@ def test_too_many_commands_ahead_end_the_connection(
     go_on.set()
 
 
+def test_password_of_one_who_is_gone_is_not_checked(
+    ftp: FtpHere, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on = threading.Event()
+    checked: list[str] = []
+
+    def slow(name: str, *_: str) -> None:
+        checked.append(name)
+        go_on.wait(CLIENT_WITHIN_S)
+
+    monkeypatch.setattr(ftp.customers, "check_password", slow)
+    for number in range(CHECKS_AT_ONCE + 5):
+        with socket.create_connection((HOST, ftp.port), CLIENT_WITHIN_S) as plain:
+            plain.recv(100)
+            plain.sendall(f"USER guess{number}\r\nPASS x\r\n".encode())
+            lines = plain.makefile("rb")
+            assert lines.readline().startswith(b"331")
+            if number < CHECKS_AT_ONCE:
+                wait_for("its check", lambda: len(checked) > number)  # noqa: B023
+    wait_for("their ends", lambda: not ftp.ftp._connections)
+    go_on.set()
+    wait_for("the last sessions' ends", lambda: not ftp.ftp._endings)
+    assert checked == [f"guess{number}" for number in range(CHECKS_AT_ONCE)]
+
+
 @pytest.mark.parametrize("farewell", [b"", b"ABOR\r\n"], ids=["goes", "gives-up"])
 def test_client_that_ends_a_transfer_while_it_is_opened_is_not_waited_for(
     ftp: FtpHere, farewell: bytes
@@ -130,7 +156,7 @@ def test_door_that_cannot_accept_for_a_moment_goes_on_later(
 
 def test_taken_port_is_said_clearly(ftp: FtpHere) -> None:
     config = replace(ftp.config, ftp=replace(ftp.config.ftp, port=ftp.port))
-    second = Ftp(config.ftp, ftp.intake, ftp.customers, lambda: config, ftp._executor, ftp.guard)
+    second = Ftp(config.ftp, ftp.intake, ftp.customers, lambda: config, ftp._checks, ftp.guard)
     with pytest.raises(PortTaken, match=rf"ftp: cannot listen on {HOST}:{ftp.port}: Address"):
         ftp.do(second.start())
 

@@ -147,7 +147,7 @@ def test_what_is_injected_into_a_strict_key_exchange_ends_it(door: Door) -> None
 @contextmanager
 def legacy(door: Door) -> Iterator[int]:
     """Open a door for old tills beside the usual one; return its port."""
-    shared = (door.intake, door.customers, lambda: door.config, door._executor, door.guard)
+    shared = (door.intake, door.customers, lambda: door.config, door._checks, door.guard)
 
     async def made() -> tuple[Sftp, int]:
         old = Sftp(door.config.sftp, *shared, LEGACY)

@@ -10,7 +10,6 @@ import asyncio
 import io
 import re
 import struct
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from itertools import count
@@ -33,6 +32,7 @@ from tilldrop.doors.sftp_wire import Wire
 from tilldrop.guard import Guard
 from tilldrop.intake import Intake
 from tilldrop.ledger import Ledger
+from tilldrop.password_checks import PasswordChecks
 from tilldrop.spool import Spool
 
 if TYPE_CHECKING:
@@ -266,13 +266,13 @@ def begin_ftp(home: Path) -> Iterator[Callable[[bytes], None]]:
     async def work(raw: bytes) -> None:
         guard = Guard(lambda: house.config.guard)
         before = _sockets()
-        with ThreadPoolExecutor(1) as executor:
-            shared = (house.intake, customers, lambda: house.config, executor, guard)
-            door = _Open(house.config.ftp, *shared)
-            await door.start()
-            async with asyncio.timeout(WITHIN_S):
-                await _converse(door, raw)
-            await door.stop()
+        checks = PasswordChecks(customers, guard)
+        door = _Open(house.config.ftp, house.intake, customers, lambda: house.config, checks, guard)
+        await door.start()
+        async with asyncio.timeout(WITHIN_S):
+            await _converse(door, raw)
+        await door.stop()
+        checks.close()
         await asyncio.sleep(0)
         assert len(asyncio.all_tasks()) == 1, asyncio.all_tasks()
         assert _sockets() == before

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from functools import partial
 from ipaddress import ip_network
 
@@ -10,7 +9,7 @@ import pytest
 
 from tilldrop import guard as module
 from tilldrop.config_guard import GuardSettings, Network, is_within
-from tilldrop.guard import CHECKS_AT_ONCE, Guard, Offence, Pass, Refusal, source_of
+from tilldrop.guard import Guard, Offence, Pass, Refusal, source_of
 
 HERE = "192.0.2.7"
 
@@ -238,49 +237,26 @@ def test_who_has_logged_in_before_never_makes_room_for_strangers(clock: Clock) -
     assert left == []
 
 
-def test_passwords_of_known_sources_are_checked_before_those_of_strangers() -> None:
-    guard = Guard(GuardSettings)
-    known = guard.admit(HERE)
-    assert isinstance(known, Pass)
-    known.note_login()
-    order: list[str] = []
-
-    async def check(address: str) -> None:
-        async with guard.turn(address):
-            order.append(address)
-            await asyncio.sleep(0)
-
-    async def all_at_once() -> None:
-        strangers = [asyncio.create_task(check(f"198.51.100.{number}")) for number in range(9)]
-        await asyncio.sleep(0)
-        strangers[5].cancel()
-        late = asyncio.create_task(check(HERE))
-        await asyncio.gather(late, *strangers, return_exceptions=True)
-
-    asyncio.run(all_at_once())
-    assert order.index(HERE) <= 2 * CHECKS_AT_ONCE
-    assert len(order) == 9  # all but the one that went away
+def test_suspects_make_room_before_strangers_and_each_time_counts(clock: Clock) -> None:
+    guard = make(clock, GuardSettings(max_waiting=4))
+    guard.penalise("198.51.100.2", Offence.FAILED_LOGIN)
+    guard.penalise("198.51.100.3", Offence.NO_LOGIN)  # which makes nobody a suspect
+    _, left = crowd(guard, 4)
+    assert isinstance(guard.admit(HERE), Pass)
+    assert left == [2]
+    for _ in range(2):  # it comes again at once
+        again = guard.admit("198.51.100.2")
+        assert isinstance(again, Pass)
+        again.may_be_ended(again.end)
+    assert left == [2, 0]
+    assert isinstance(guard.admit(HERE), Pass)
+    assert guard.admit("198.51.100.2") is Refusal.PENALISED
+    assert left == [2, 0]
 
 
-def test_turn_of_one_who_goes_away_while_it_comes_is_not_lost() -> None:
-    guard = Guard(GuardSettings)
-
-    async def check() -> str:
-        async with guard.turn(HERE):
-            return "checked"
-
-    async def live() -> str:
-        holding = [guard.turn(HERE) for _ in range(CHECKS_AT_ONCE)]
-        for one in holding:
-            await one.__aenter__()
-        waiting = asyncio.create_task(check())
-        await asyncio.sleep(0)
-        await holding.pop().__aexit__(None, None, None)
-        waiting.cancel()
-        await asyncio.gather(waiting, return_exceptions=True)
-        for one in holding:
-            await one.__aexit__(None, None, None)
-        async with asyncio.timeout(10):
-            return await check()
-
-    assert asyncio.run(live()) == "checked"
+def test_suspect_is_one_no_longer_once_its_penalty_is_forgotten(clock: Clock) -> None:
+    guard = make(clock)
+    guard.penalise(HERE, Offence.FAILED_LOGIN)
+    assert guard.is_suspect(HERE)
+    clock.now += 60
+    assert not guard.is_suspect(HERE)

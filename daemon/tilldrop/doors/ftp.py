@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     import socket
     import ssl
     from collections.abc import Callable
-    from concurrent.futures import Executor
 
     from tilldrop.config import Config
     from tilldrop.config_customers import Customer
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
     from tilldrop.guard import Guard, Pass
     from tilldrop.intake import Intake
     from tilldrop.listening import Listen
+    from tilldrop.password_checks import PasswordChecks
 
 STOP_WITHIN_S = 5.0
 ACCEPT_AGAIN_S = 1.0  # after the system had no descriptor left, say
@@ -58,7 +58,7 @@ class Proof:
 
 
 class Ftp:
-    """The door. executor: runs password checks, which block. config_of: the configuration now.
+    """The door. config_of: the configuration now.
 
     port, implicit_port: where it listens, once it does; 0: it does not.
     context: for TLS connections that begin now, None if TLS is off.
@@ -70,7 +70,7 @@ class Ftp:
         intake: Intake,
         customers: Customers,
         config_of: Callable[[], Config],
-        executor: Executor,
+        checks: PasswordChecks,
         guard: Guard,
         *,
         listen: Listen = listening.listen,
@@ -84,7 +84,7 @@ class Ftp:
         self.port = 0
         self.implicit_port = 0
         self.context: ssl.SSLContext | None = None
-        self._executor = executor
+        self.checks = checks
         self._listen = listen
         self._entrance = Entrance(
             DOOR, guard, lambda: config_of().guard, float(settings.login_timeout_s)
@@ -104,9 +104,7 @@ class Ftp:
         logging.getLogger("pyftpdlib").handlers = [ToJournal(logging.WARNING)]
         logging.getLogger("pyftpdlib").propagate = False
         if self.settings.tls != "off":
-            self.context = await asyncio.get_running_loop().run_in_executor(
-                self._executor, self._make_context
-            )
+            self.context = await asyncio.to_thread(self._make_context)
         self._loop = SharedLoop(asyncio.get_running_loop())
         self.port = self._open(self.settings.port, implicit=False)
         if self.settings.implicit_port and self.context is not None:
@@ -242,12 +240,9 @@ class Ftp:
             customer = None  # and the work goes on, as for one that is unknown
         if certificate is not None and customer is not None:
             proves = partial(certificates.proves, certificate, name, config.paths.keys)
-            if await asyncio.get_running_loop().run_in_executor(self._executor, proves):
+            if await asyncio.to_thread(proves):
                 return Proof(customer, "certificate", certificates.fingerprint(certificate))
-        async with self.guard.turn(peer):
-            found = await asyncio.get_running_loop().run_in_executor(
-                self._executor, self.customers.check_password, name, password, peer
-            )
+        found = await self.checks.customer_of(name, password, peer)
         return Proof(found, "password", None) if found is not None else None
 
     async def note_in_clear(self, name: str, peer: str) -> None:
@@ -255,7 +250,7 @@ class Ftp:
         journal.password_in_clear(DOOR, name, peer)
         note = partial(in_the_clear.note, self.config_of().paths, name)
         with suppress(OSError):  # the journal has it
-            await asyncio.get_running_loop().run_in_executor(self._executor, note)
+            await asyncio.to_thread(note)
 
     def why_refused(self, name: str, peer: str) -> str:
         """Say for the operator why a login failed; the client is not told."""

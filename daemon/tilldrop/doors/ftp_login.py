@@ -7,6 +7,7 @@ it.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from tilldrop import journal
@@ -18,10 +19,13 @@ from tilldrop.guard import REFUSED_STEP_S, Offence, even_out
 
 if TYPE_CHECKING:
     from tilldrop.config_customers import Customer
+    from tilldrop.doors.ftp import Proof
 
 
 class Login(Data):
     """A control connection whose client may log in."""
+
+    _checking: asyncio.Task[Proof | None] | None = None
 
     def ftp_USER(self, name: str) -> None:
         """Note the name; whether there is such a customer is not told."""
@@ -41,7 +45,13 @@ class Login(Data):
             return
         began = self._loop.time()
         certificate = self.socket.getpeercert(binary_form=True) if self.secured else None
-        proof = await self.door.check(self.username, password, certificate, self.peer)
+        self._checking = self._loop.create_task(
+            self.door.check(self.username, password, certificate, self.peer)
+        )
+        await asyncio.wait({self._checking})
+        if self._checking.cancelled():  # the client is gone
+            return
+        proof = self._checking.result()
         if proof is not None:
             if not self._has_room(proof.customer):
                 return
@@ -64,6 +74,12 @@ class Login(Data):
             self.hang_up("Too many attempts to log in.")
         else:
             self.respond("530 Login incorrect.")
+
+    def close(self) -> None:
+        """End the connection; a password that waits for its turn is not checked any more."""
+        if self._checking is not None:
+            self._checking.cancel()
+        super().close()
 
     def _has_room(self, customer: Customer) -> bool:
         """Hang up, saying why, if neither the customer nor the door may have another session."""

@@ -28,16 +28,15 @@ from tilldrop.errors import PortTaken
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
-    from concurrent.futures import Executor
     from pathlib import Path
 
     from tilldrop.config import Config, SftpDoor
-    from tilldrop.config_customers import Customer
     from tilldrop.customers import Customers
     from tilldrop.doors.sftp_algorithms import Algorithms
     from tilldrop.guard import Guard, Pass
     from tilldrop.intake import Intake
     from tilldrop.listening import Listen
+    from tilldrop.password_checks import PasswordChecks
 
 BANNER = "Tilldrop"  # without a version: that would tell what to try
 KEEPALIVE_S = 30
@@ -61,7 +60,7 @@ _ARRIVAL: ContextVar[_Arrival] = ContextVar("arrival")
 
 
 class Sftp:
-    """The door. executor: runs password checks, which block. config_of: the configuration now."""
+    """The door. config_of: the configuration now."""
 
     def __init__(
         self,
@@ -69,7 +68,7 @@ class Sftp:
         intake: Intake,
         customers: Customers,
         config_of: Callable[[], Config],
-        executor: Executor,
+        checks: PasswordChecks,
         guard: Guard,
         algorithms: Algorithms = MODERN,
         *,
@@ -85,7 +84,7 @@ class Sftp:
         self.sessions = 0
         self.all_ended = asyncio.Event()
         self.all_ended.set()
-        self._executor = executor
+        self.checks = checks
         self._listen = listen
         self._entrance = Entrance(
             DOOR, guard, lambda: config_of().guard, float(settings.login_timeout_s)
@@ -99,9 +98,7 @@ class Sftp:
 
         Raises PortTaken, KeyUnusable. Makes missing host keys, which takes about a second.
         """
-        loop = asyncio.get_running_loop()
-        keys = self.config_of().paths.keys
-        found = await loop.run_in_executor(self._executor, hostkeys.ensure, keys)
+        found = await asyncio.to_thread(hostkeys.ensure, self.config_of().paths.keys)
         # An RSA key is proved when it is loaded, which takes a while.
         loaded = [await asyncio.to_thread(self._load, key.path) for key in found]
         options = self._options(loaded)
@@ -204,14 +201,6 @@ class Sftp:
         """End the connections of customers that are gone or disabled by now."""
         for connection in list(self._connections):
             connection.check_customer()
-
-    async def check_password(self, name: str, password: str, peer: str) -> Customer | None:
-        """Check a password when its turn has come."""
-        async with self.guard.turn(peer):
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(
-                self._executor, self.customers.check_password, name, password, peer
-            )
 
     @property
     def is_full(self) -> bool:

@@ -133,7 +133,7 @@ class Connection(asyncssh.SSHServer):
             return False  # sent ahead, before the answer that ended the connection
         began = self._loop.time()
         try:
-            customer = await self._door.check_password(username, password, self.peer)
+            customer = await self._door.checks.customer_of(username, password, self.peer)
         except asyncio.CancelledError:  # gone, or the next password came; the work is done
             self._door.guard.penalise(self.peer, Offence.NO_LOGIN)
             raise
