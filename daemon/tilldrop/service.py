@@ -197,6 +197,7 @@ class Service:
             down.callback(self._audit.close)
             down.callback(self._ledger.close)
             await self._start(down)
+            allocator.give_back()
             self._say_started()
             collecting = asyncio.create_task(self._look_for_garbage(Garbage()))
             down.callback(collecting.cancel)

@@ -10,15 +10,17 @@ from tilldrop import passwords
 CHECKERS = 8
 PASSWORD_MB = passwords.ARGON2_MEMORY_KIB / 1024
 
-# One password after the other, each on a thread of its own that stays; then what the process has.
-CHECK = f"""
+BEGIN = """
 import threading
 from tilldrop import allocator, passwords
-{{settle}}
+allocator.settle()
 
 def resident_mb():
     return int(open("/proc/self/statm").read().split()[1]) / 256
+"""
 
+# One password after the other, each on a thread of its own that stays; then what the process has.
+CHECK = f"""
 def check(done, end):
     try:
         passwords.made("correct horse")
@@ -37,11 +39,20 @@ print(resident_mb() - before)
 end.set()
 """
 
+# Pieces too large for Python's own pools and too small to be given back by themselves.
+FREE = """
+pieces = [bytes(10_000) for _ in range(5_000)]
+del pieces
+before = resident_mb()
+allocator.give_back()
+print(resident_mb() - before)
+"""
 
-def grown_mb(settle: str) -> float:
-    """Return how much larger a process is after it has checked passwords."""
+
+def grown_mb(program: str) -> float:
+    """Return how much larger a process is after it has done that, as it prints itself."""
     done = subprocess.run(
-        [sys.executable, "-c", CHECK.format(settle=settle)],
+        [sys.executable, "-c", BEGIN + program],
         check=True,
         capture_output=True,
         text=True,
@@ -51,8 +62,12 @@ def grown_mb(settle: str) -> float:
 
 
 def test_threads_that_check_passwords_share_the_memory_for_it() -> None:
-    assert grown_mb("allocator.settle()") < 2 * PASSWORD_MB + 10
+    assert grown_mb(CHECK) < 2 * PASSWORD_MB + 10
 
 
 def test_what_a_check_took_is_kept_for_the_next() -> None:
-    assert grown_mb("allocator.settle()") > PASSWORD_MB / 2
+    assert grown_mb(CHECK) > PASSWORD_MB / 2
+
+
+def test_what_is_free_after_the_start_is_given_back() -> None:
+    assert grown_mb(FREE) < -40
