@@ -45,6 +45,13 @@ _LAST_OLD = (
     "SELECT seq, hash FROM entries WHERE at < ?1 AND seq < coalesce((SELECT min(seq) FROM entries"
     " WHERE at BETWEEN ?1 AND ?2), 9e18) ORDER BY seq DESC LIMIT 1"
 )
+RECENT_DAYS = 30
+RECENT_ENTRIES = 100_000  # 0.2 s
+_PEERS = (
+    "SELECT json_extract(what, '$.peer') AS peer, max(seq) FROM entries"
+    " WHERE seq > (SELECT max(seq) FROM entries) - ? AND at >= ? AND event = 'login.accepted'"
+    " GROUP BY peer HAVING peer IS NOT NULL ORDER BY max(seq)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +129,16 @@ def read(
         )
         found = [Entry(seq, at, name, json.loads(what)) for seq, at, name, what in rows]
     return found[::-1]
+
+
+def recent_peers(path: Path, now: datetime) -> list[str]:
+    """Return from where customers have logged in within RECENT_DAYS, the latest last.
+
+    Raises DatabaseDamaged. Looks at the last RECENT_ENTRIES alone.
+    """
+    since = now_text(now - timedelta(days=RECENT_DAYS))
+    with _reading(path) as connection:
+        return [peer for peer, _ in connection.execute(_PEERS, (RECENT_ENTRIES, since))]
 
 
 def verify(path: Path) -> Verdict:

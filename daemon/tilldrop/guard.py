@@ -33,7 +33,7 @@ from tilldrop import journal
 from tilldrop.config_guard import is_within
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from tilldrop.config_customers import Customer
     from tilldrop.config_guard import GuardSettings
@@ -226,6 +226,11 @@ class Guard:
         self._known.move_to_end(source)
         if len(self._known) > KNOWN_MOST:
             self._known.popitem(last=False)
+
+    def recall(self, addresses: Iterable[str]) -> None:
+        """Know these again, from where customers had logged in before the start."""
+        for address in addresses:
+            self.note_login(source_of(address))
 
     def knows(self, address: str) -> bool:
         """Tell whether a customer has logged in from there."""

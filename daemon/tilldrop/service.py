@@ -36,7 +36,7 @@ from tilldrop.doors.folder import Folders
 from tilldrop.doors.ftp import Ftp
 from tilldrop.doors.sftp import Sftp
 from tilldrop.doors.sftp_algorithms import LEGACY
-from tilldrop.errors import LedgerBusy, TilldropError, WorkerLost
+from tilldrop.errors import DatabaseDamaged, LedgerBusy, TilldropError, WorkerLost
 from tilldrop.garbage import Garbage
 from tilldrop.guard import Guard
 from tilldrop.housekeeping import Housekeeping, recover
@@ -215,6 +215,9 @@ class Service:
     async def _start(self, down: AsyncExitStack) -> None:
         """Start everything; what has to be ended is put on `down` before it begins."""
         await asyncio.to_thread(recover, self._ledger, self._spool)
+        with suppress(DatabaseDamaged):  # which the writing of it says
+            path, now = self._config.paths.audit, self._started_at
+            self._guard.recall(await asyncio.to_thread(audit.recent_peers, path, now))
         down.callback(self._checks.close)
         down.callback(lambda: self._shares.shutdown(wait=False, cancel_futures=True))
         down.callback(self._intake.close)

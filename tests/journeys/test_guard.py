@@ -61,6 +61,17 @@ def fail_by_ftp(daemon: Daemon, times: int) -> None:
                 client.login("acme", "wrong")
 
 
+def test_who_was_known_is_so_after_a_restart(start: Start) -> None:
+    daemon = start("\n[guard]\nmax_waiting = 1\n")
+    with Paramiko(Account(daemon)).session() as client:
+        client.listdir(".")
+    daemon.stop()
+    daemon.start()
+    with socket.create_connection((HOST, daemon.port), WITHIN_S) as waiting:
+        assert waiting.recv(100)
+        assert greeting(daemon.port, source="127.0.0.2") == b""  # a stranger would have been ended
+
+
 def test_failures_at_one_door_shut_all_doors_until_forgiven(start: Start) -> None:
     daemon = start(GUARD_TOML)
     assert greeting(daemon.port).startswith(b"SSH-2.0-")

@@ -48,6 +48,24 @@ def fill(path: Path, count: int) -> None:
     )
 
 
+def test_recent_peers_are_those_of_logins_the_latest_last(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(event: str, peer: str, days: int = 0) -> None:
+        at = audit.now_text(START + timedelta(days=days))
+        audit.write(path, [(at, event, audit.canonical({"event": event, "peer": peer}))])
+
+    with pytest.raises(DatabaseDamaged):
+        audit.recent_peers(path, START)
+    write("login.accepted", "192.0.2.1", days=-31)
+    for peer in ("192.0.2.2", "192.0.2.3", "2001:db8::1", "192.0.2.2"):
+        write("login.accepted", peer)
+    write("login.refused", "198.51.100.1")
+    assert audit.recent_peers(path, START) == ["192.0.2.3", "2001:db8::1", "192.0.2.2"]
+    monkeypatch.setattr(audit, "RECENT_ENTRIES", 3)
+    assert audit.recent_peers(path, START) == ["2001:db8::1", "192.0.2.2"]
+
+
 def opened(path: Path) -> Audit:
     return Audit(path, lambda: 400, lambda: START)
 
