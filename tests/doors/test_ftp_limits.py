@@ -14,9 +14,11 @@ import pytest
 
 from tests.daemon import PASSWORD, wait_for
 from tests.doors.conftest import CLIENT_WITHIN_S, HOST, LATER
+from tilldrop.config_guard import GuardSettings
 from tilldrop.delivery import State
 from tilldrop.doors.ftp import Ftp
 from tilldrop.errors import PortTaken
+from tilldrop.guard import Offence
 from tilldrop.intake import POOL_THREADS
 from tilldrop.password_checks import CHECKS_AT_ONCE
 
@@ -108,6 +110,30 @@ def test_password_of_one_who_is_gone_is_not_checked(
     go_on.set()
     wait_for("the last sessions' ends", lambda: not ftp.ftp._endings)
     assert checked == [f"guess{number}" for number in range(CHECKS_AT_ONCE)]
+
+
+def test_password_whose_answer_is_not_awaited_has_its_price(
+    ftp: FtpHere, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on = threading.Event()
+    ftp.config = replace(ftp.config, guard=GuardSettings(failed_login_s=0, no_login_s=7))
+    client = ftp.connected()
+    with pytest.raises(ftplib.error_perm):
+        client.login("acme", "wrong")
+    monkeypatch.setattr(
+        ftp.customers, "check_password", lambda *_: go_on.wait(CLIENT_WITHIN_S) and None
+    )
+    client.sendcmd("USER acme")
+    client.putcmd("PASS other")
+    (control,) = ftp.ftp._connections
+    wait_for("its check", lambda: control._checking is not None and not control._checking.done())
+    client.close()
+    try:
+        (penalty,) = wait_for("the price", ftp.guard.penalties)
+    finally:
+        go_on.set()
+    assert 0 < penalty.seconds <= 7
+    assert penalty.last is Offence.NO_LOGIN
 
 
 @pytest.mark.parametrize("farewell", [b"", b"ABOR\r\n"], ids=["goes", "gives-up"])

@@ -77,8 +77,9 @@ class Login(Data):
 
     def close(self) -> None:
         """End the connection; a password that waits for its turn is not checked any more."""
-        if self._checking is not None:
-            self._checking.cancel()
+        is_checking = self._checking is not None and not self._closed and self._checking.cancel()
+        if is_checking and self._tries:  # else that is the price of every end without a login
+            self.door.guard.penalise(self.peer, Offence.NO_LOGIN)
         super().close()
 
     def _has_room(self, customer: Customer) -> bool:
