@@ -84,8 +84,8 @@ class ErrorSweep(Course):
         """Go a way on which one call fails; return what failed."""
         if way == START:
             bed.daemon.kill()
-            if bed.start({place: error}) is None:
-                with contextlib.suppress(NotRunning):
+            with contextlib.suppress(NotRunning):
+                if self._start(bed, {place: error}) is None:
                     wait_over(bed)
         else:
             WAYS[way][0](bed)
@@ -104,6 +104,15 @@ class ErrorSweep(Course):
             self.done.atlases[way].met[hit.place] += 1
             self.done.fired[f"{hit.place.who} {hit.place.call} {hit.did}"] += 1
         return hits
+
+    def _start(self, bed: Bed, armed: dict[Place, str]) -> int | None:
+        """Start the daemon; its first answer may be that it could not do what was asked."""
+        try:
+            return bed.start(armed)
+        except TilldropError:
+            self.done.refused += 1
+            bed.daemon.wait_until_up()
+            return None
 
     def after_error(self, bed: Bed) -> None:
         """Do what is to be done before the daemon must take more."""
