@@ -22,7 +22,7 @@ from tests.daemon import Daemon, sales, wait_for
 from tests.load import fairness
 from tests.load.accounts import Acknowledged, complaints
 from tests.load.bed import Bulk, Running, Watching, cpu_s, descriptors, lay_out, names
-from tilldrop import hostkeys
+from tilldrop import control, hostkeys
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,6 +69,8 @@ def run(
         _wait(wanted, bulk)
         wait_for("what the load is to bring about", until, BULK_WITHIN_S)
         outcome.figures["loop"] = daemon.status()["loop"]
+        penalties = control.ask(daemon.paths, "guard-list")["penalties"]
+        outcome.figures["sources_shut_out"] = sum(one["is_refused"] for one in penalties)
         for running in reversed(parts):
             outcome.said |= running.end()
         outcome.seconds = time.monotonic() - began
