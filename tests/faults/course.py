@@ -245,6 +245,9 @@ def age(bed: Bed) -> None:
     found = bed.daemon.deliveries(old.name) if old is not None else []
     if old is None or not found or found[0].state is not State.IMPORTED:
         return
+    path = bed.daemon.paths.spool / "kept" / found[0].id
+    if not path.exists():  # the kill came before it was put away, or its bytes are gone
+        return
     then = utcnow() - LONG_AGO
     connection = sqlite3.connect(bed.daemon.paths.ledger, isolation_level=None)
     try:
@@ -253,10 +256,8 @@ def age(bed: Bed) -> None:
         )
     finally:
         connection.close()
-    path = bed.daemon.paths.spool / "kept" / found[0].id
-    if path.exists():
-        os.utime(path, (then.timestamp(), then.timestamp()))
-        old.aged = True
+    os.utime(path, (then.timestamp(), then.timestamp()))
+    old.aged = True
 
 
 Make = Callable[[Path, Path, int], Course]
