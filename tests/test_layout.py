@@ -69,6 +69,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "certificates",
         "in_the_clear",
         "guard",
+        "password_checks",
         "audit",
         "audit_noting",
         "backup",
