@@ -76,7 +76,10 @@ class Penalty:
 
 @dataclass(slots=True)
 class _Record:
-    """shut_out_s: for how long the last time. forget_at: when that no longer counts."""
+    """shut_out_s: for how long the last time. forget_at: when that no longer counts.
+
+    is_suspect: it did more than go away.
+    """
 
     until: float
     last: Offence
@@ -213,10 +216,10 @@ class Guard:
 
     def note_step(self, one: Pass) -> None:
         """Note that a waiting connection is on its way in."""
-        if self.knows(one.address):
-            return
         self._strangers.pop(one, None)
         self._suspects.pop(one, None)
+        if self.knows(one.address):
+            return
         waiting = self._suspects if self.is_suspect(one.address) else self._strangers
         waiting[one] = None
 

@@ -237,6 +237,19 @@ def test_who_has_logged_in_before_never_makes_room_for_strangers(clock: Clock) -
     assert left == []
 
 
+def test_stranger_that_becomes_known_while_it_waits_makes_room_no_longer(clock: Clock) -> None:
+    guard = make(clock, GuardSettings(max_waiting=3))
+    passes, left = crowd(guard, 2)
+    again = guard.admit("198.51.100.0")
+    assert isinstance(again, Pass)
+    again.note_login()
+    passes[0].note_step()
+    assert isinstance(guard.admit(HERE), Pass)
+    assert isinstance(guard.admit(HERE), Pass)
+    assert left == [1]
+    assert guard.admit(HERE) is Refusal.TOO_MANY_WAITING
+
+
 def test_suspects_make_room_before_strangers_and_each_time_counts(clock: Clock) -> None:
     guard = make(clock, GuardSettings(max_waiting=4))
     guard.penalise("198.51.100.2", Offence.FAILED_LOGIN)
