@@ -13,7 +13,7 @@ import os
 import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -88,4 +88,5 @@ class PasswordChecks:
 
 def _give_way(nice: int) -> None:
     """Let all others have the processor before this thread."""
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), nice)
+    with suppress(OSError):  # a container or a unit may forbid it
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), nice)

@@ -140,3 +140,18 @@ def test_strangers_threads_give_way(scene: Scene) -> None:
 
     within(live())
     assert scene.customers.nice == {"known": os.nice(0), "stranger": STRANGERS_NICE}
+
+
+def test_strangers_are_checked_where_threads_may_not_give_way(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: int) -> None:
+        raise PermissionError
+
+    async def live() -> None:
+        scene.customers.go_on.set()
+        await (await scene.begin("stranger", "203.0.113.1"))
+
+    monkeypatch.setattr(os, "setpriority", refuse)
+    within(live())
+    assert scene.customers.checked == ["stranger"]
