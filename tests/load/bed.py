@@ -23,7 +23,7 @@ from tilldrop import passwords
 FTP_TOML = '\n[ftp]\nenabled = true\nlisten = "127.0.0.1"\nport = 0\n'
 ROOT = Path(__file__).parents[2]
 NICELY = ("nice", "-n", "10")
-TAKES_TIME = ("probe",)
+TAKES_TIME = frozenset({"probe"})
 LOOK_EVERY_S = 0.5
 END_WITHIN_S = 180.0
 TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
@@ -57,12 +57,9 @@ class Running:
 
     def __init__(self, *orders: tuple[str, dict[str, Any]]) -> None:
         self.parts = ", ".join(part for part, _ in orders)
-        takes_time = all(part in TAKES_TIME for part, _ in orders)
+        nicely = () if {part for part, _ in orders} <= TAKES_TIME else NICELY
         self._process = subprocess.Popen(
-            (
-                *(() if takes_time else NICELY),
-                *(sys.executable, "-m", "tests.load.generate", json.dumps(orders)),
-            ),
+            (*nicely, sys.executable, "-m", "tests.load.generate", json.dumps(orders)),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
